@@ -1,0 +1,101 @@
+// Package auth owns who is calling: the account that the edge has authenticated
+// and that travels down in the context. It decides nothing about sessions or
+// keys (see customers and keys). Services, the …api run time and the edge import
+// it; it imports only fault.
+package auth
+
+import (
+	"context"
+
+	"m3o/internal/fault"
+)
+
+// Type is the kind of an account.
+type Type string
+
+// The kinds of accounts.
+const (
+	TypeCustomer Type = "customer" // a person who signed up
+	TypeAdmin    Type = "admin"    // an operator; "user" with scope "admin" on the wire, as in M3O
+	TypeService  Type = "service"  // one of our own services, calling for itself
+)
+
+// Account is who is calling.
+type Account struct {
+	ID      string // cus_…
+	Type    Type
+	Session string // the session that was presented; empty for services
+}
+
+// IsAdmin says whether the account may act on any customer.
+func (a Account) IsAdmin() bool { return a.Type == TypeAdmin || a.Type == TypeService }
+
+type accountKey struct{}
+
+// With returns a context in which a is the caller.
+func With(ctx context.Context, a Account) context.Context {
+	return context.WithValue(ctx, accountKey{}, a)
+}
+
+// From is the caller of the context; false when nobody has been authenticated.
+func From(ctx context.Context) (Account, bool) {
+	a, ok := ctx.Value(accountKey{}).(Account)
+	return a, ok
+}
+
+// AsService returns a context in which the named service of ours is the caller.
+func AsService(ctx context.Context, name string) context.Context {
+	return With(ctx, Account{ID: name, Type: TypeService})
+}
+
+// Caller is the caller of the context, or fault.Unauthenticated.
+func Caller(ctx context.Context) (Account, error) {
+	a, ok := From(ctx)
+	if !ok {
+		return Account{}, fault.New(fault.Unauthenticated, "Unauthorized")
+	}
+	return a, nil
+}
+
+// Own is the rule "own, or admin": the customer a call is about when it names
+// customerID. Empty means the caller's own. Another's is fault.Forbidden unless
+// the caller is an admin.
+func Own(ctx context.Context, customerID string) (string, error) {
+	a, err := Caller(ctx)
+	if err != nil {
+		return "", err
+	}
+	if customerID == "" || customerID == a.ID {
+		return a.ID, nil
+	}
+	if !a.IsAdmin() {
+		return "", fault.New(fault.Forbidden, "only an admin may do this for another customer")
+	}
+	return customerID, nil
+}
+
+// Admin is the rule "admin only".
+func Admin(ctx context.Context) error {
+	a, err := Caller(ctx)
+	if err != nil {
+		return err
+	}
+	if !a.IsAdmin() {
+		return fault.New(fault.Forbidden, "only an admin may do this")
+	}
+	return nil
+}
+
+type clientKey struct{}
+
+// WithClient returns a context whose request came from that address (an IP
+// without a port), as far as the edge trusts what it was told.
+func WithClient(ctx context.Context, ip string) context.Context {
+	return context.WithValue(ctx, clientKey{}, ip)
+}
+
+// Client is the address of the context's request, empty when there is none.
+func Client(ctx context.Context) string {
+	ip, _ := ctx.Value(clientKey{}).(string)
+	return ip
+}
