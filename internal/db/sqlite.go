@@ -1,0 +1,88 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver named sqlite
+)
+
+const sqliteReaders = 4
+
+// openSQLite opens the file twice: one connection that writes, so that writers queue in Go and not on a file lock, and
+// a few that only read and never wait for it (WAL).
+func (d *DB) openSQLite(ctx context.Context, path string) error {
+	if err := touch(path); err != nil {
+		return fmt.Errorf("cannot open the database file %s: %w", path, pathCause(err))
+	}
+	d.dialect = SQLite
+	var err error
+	if d.write, err = openPool(ctx, sqliteDSN(path, "_txlock=immediate"), 1); err != nil {
+		return fmt.Errorf("cannot open the database file %s: %w", path, err)
+	}
+	if d.read, err = openPool(ctx, sqliteDSN(path, "_pragma=query_only(1)"), sqliteReaders); err != nil {
+		return errors.Join(fmt.Errorf("cannot open the database file %s for reading: %w", path, err), d.write.Close())
+	}
+	return nil
+}
+
+// touch makes the file with its owner's rights only: it holds hashes, tokens and mail addresses. SQLite gives its
+// side files the same rights.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// pathCause drops the operation and path of a *fs.PathError: the sentence around it names the path already.
+func pathCause(err error) error {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// sqliteDSN waits for locks first, since already the switch to WAL takes one.
+func sqliteDSN(path, extra string) string {
+	file := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	return "file:" + file + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" +
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + extra
+}
+
+func openPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	// Ping would not read the file: a file that is no database must be found here, not by the first caller.
+	if _, err := pool.ExecContext(ctx, "SELECT count(*) FROM sqlite_schema"); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+// Backup writes a consistent copy of an SQLite database to a file that does not exist yet, while others read and write.
+func (d *DB) Backup(ctx context.Context, path string) error {
+	if d.dialect != SQLite {
+		return errors.New("backup copies an SQLite file: use pg_dump for this Postgres database")
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("backup: %s exists: name a new file", path)
+	}
+	if err := touch(path); err != nil {
+		return fmt.Errorf("backup to %s: %w", path, pathCause(err))
+	}
+	if _, err := d.write.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
+		return errors.Join(fmt.Errorf("backup to %s: %w", path, err), os.Remove(path))
+	}
+	return nil
+}
