@@ -1,0 +1,80 @@
+package codegen
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/template"
+)
+
+var serviceName = regexp.MustCompile(`^[a-z][a-z0-9]*(/[a-z][a-z0-9]*)*$`)
+
+// New makes the service internal/NAME with everything in it, generates it, and returns what to do
+// next. name may have a folder before it, as in shop/users. A name that is taken is an error, and
+// nothing is written then.
+func New(root, name string) (next string, err error) {
+	m, err := openModule(root)
+	if err != nil {
+		return "", err
+	}
+	noun := name[strings.LastIndex(name, "/")+1:]
+	if !serviceName.MatchString(name) || token.IsKeyword(noun) {
+		return "", fmt.Errorf("%q is no name of a service: small letters and digits, such as notes or shop/notes", name)
+	}
+	dir := filepath.Join(m.root, "internal", filepath.FromSlash(name))
+	schema := filepath.Join(m.root, "migrations", noun)
+	for _, taken := range []string{dir, schema} {
+		if _, err := os.Stat(taken); err == nil {
+			return "", fmt.Errorf("%s is there already", m.rel(taken))
+		}
+	}
+	data := map[string]string{"Noun": noun, "Path": name, "Host": strings.ReplaceAll(name, "/", "."), "Module": m.path, "Table": noun, "Prefix": noun[:min(3, len(noun))]}
+	files := &changes{root: m.root}
+	for template, path := range map[string]string{
+		"service.yaml.tmpl":    filepath.Join(dir, "service.yaml"),
+		"doc.go.tmpl":          filepath.Join(dir, "doc.go"),
+		"service.go.tmpl":      filepath.Join(dir, noun+".go"),
+		"store.go.tmpl":        filepath.Join(dir, "store.go"),
+		"service_test.go.tmpl": filepath.Join(dir, noun+"_test.go"),
+		"0001_init.sql.tmpl":   filepath.Join(schema, "0001_init.sql"),
+	} {
+		text, err := fill("templates/new/"+template, data)
+		if err != nil {
+			return "", err
+		}
+		files.add(path, text)
+	}
+	if err := files.write(); err != nil {
+		return "", fmt.Errorf("new %s: %w", name, err)
+	}
+	if _, err := Generate(Options{Root: root, Dirs: []string{dir}}); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir), os.RemoveAll(schema))
+	}
+	return fmt.Sprintf(`internal/%[1]s is there, with a table in migrations/%[2]s; its test passes.
+
+Next:
+  1. edit internal/%[1]s/service.yaml, then: go run ./cmd/m3o generate internal/%[1]s
+  2. write the rules in internal/%[1]s/%[2]s.go and the SQL in internal/%[1]s/store.go
+  3. go test ./internal/%[1]s
+  4. in internal/app/house.go, below what it needs:
+       %[2]sService, err := %[2]s.New(%[2]s.Deps{DB: p.db, Now: p.now, Config: p.config, Metrics: p.metrics})
+     and among the members:
+       {Member{Host: %[2]sapi.Host, Functions: %[2]sapi.Functions()}, %[2]sService, %[2]sapi.OpenAPI()},
+`, name, noun), nil
+}
+
+// fill executes a template of a file that is made once.
+func fill(name string, data any) ([]byte, error) {
+	t, err := template.ParseFS(templates, name)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	err = t.Execute(&text, data)
+	return text.Bytes(), err
+}

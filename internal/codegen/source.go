@@ -1,0 +1,145 @@
+package codegen
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// goPackage is what the generator knows about the Go files of a directory, tests excluded.
+type goPackage struct {
+	dir   string
+	path  string // import path
+	name  string
+	fset  *token.FileSet
+	files []*goFile
+	types map[string]*goType // hand-written, by name
+}
+
+type goFile struct {
+	path      string
+	src       []byte
+	ast       *ast.File
+	generated bool
+}
+
+type goType struct {
+	pkg  *goPackage
+	file *goFile
+	spec *ast.TypeSpec
+	doc  string
+}
+
+// load parses the Go files of a directory; a directory that does not exist is an empty package.
+func (m *goModule) load(dir string) (*goPackage, error) {
+	if p, ok := m.cache[dir]; ok {
+		return p, nil
+	}
+	p := &goPackage{dir: dir, path: m.importPath(dir), name: filepath.Base(dir), fset: token.NewFileSet(), types: map[string]*goType{}}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.IsDir() || !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+			continue
+		}
+		if err := p.parse(filepath.Join(dir, e.Name())); err != nil {
+			return nil, err
+		}
+	}
+	m.cache[dir] = p
+	return p, nil
+}
+
+// parse adds a file, if it is still there. A file with a syntax error gives what could be read of it: the Go compiler
+// says the rest, and a broken generated file must not stop the generator.
+func (p *goPackage) parse(path string) error {
+	src, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.parseText(path, src)
+}
+
+func (p *goPackage) parseText(path string, src []byte) error {
+	tree, err := parser.ParseFile(p.fset, path, src, parser.ParseComments|parser.SkipObjectResolution)
+	if tree == nil {
+		return err
+	}
+	f := &goFile{path: path, src: src, ast: tree, generated: ast.IsGenerated(tree)}
+	if err != nil && !f.generated {
+		return err
+	}
+	p.files = append(p.files, f)
+	if tree.Name != nil {
+		p.name = tree.Name.Name
+	}
+	if !f.generated {
+		p.addTypes(f)
+	}
+	return nil
+}
+
+func (p *goPackage) addTypes(f *goFile) {
+	for _, decl := range f.ast.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok || group.Tok != token.TYPE {
+			continue
+		}
+		for _, s := range group.Specs {
+			t := s.(*ast.TypeSpec)
+			doc := t.Doc.Text()
+			if doc == "" && len(group.Specs) == 1 {
+				doc = group.Doc.Text()
+			}
+			p.types[t.Name.Name] = &goType{pkg: p, file: f, spec: t, doc: strings.TrimSpace(doc)}
+		}
+	}
+}
+
+// leafPackages are the packages of the module that a contract may take types from: those that
+// import nothing of the module but fault, and contracts of other services.
+func (m *goModule) leafPackages() ([]*goPackage, error) {
+	if m.leafs != nil {
+		return m.leafs, nil
+	}
+	m.leafs = []*goPackage{}
+	err := m.walk(func(dir string, entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if e.Name() == "service.yaml" {
+				return nil // a service itself; its …api is below
+			}
+		}
+		p, err := m.load(dir)
+		if err != nil {
+			m.broken = append(m.broken, err)
+			return nil
+		}
+		if p.name != "main" && (strings.HasSuffix(p.name, "api") || p.isLeaf(m)) {
+			m.leafs = append(m.leafs, p)
+		}
+		return nil
+	})
+	return m.leafs, err
+}
+
+func (p *goPackage) isLeaf(m *goModule) bool {
+	for _, f := range p.files {
+		for _, i := range f.ast.Imports {
+			path := strings.Trim(i.Path.Value, `"`)
+			if strings.HasPrefix(path, m.path+"/") && path != m.path+"/internal/fault" {
+				return false
+			}
+		}
+	}
+	return len(p.files) > 0
+}
