@@ -1,0 +1,332 @@
+package usage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"m3o/internal/db"
+	"m3o/internal/money"
+	"m3o/internal/page"
+	"m3o/internal/usage/usageapi"
+)
+
+const lockLeaseSQL = `
+	INSERT INTO usage_leases (lease_id, customer_id, charged, closed) VALUES ($1, $2, 0, FALSE)
+	ON CONFLICT (lease_id) DO UPDATE SET charged = usage_leases.charged WHERE NOT usage_leases.closed`
+
+// lockLeases holds the leases of money that calls are charged on until the
+// transaction ends, and says which of them are closed.
+func lockLeases(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[string]bool, error) {
+	owners := map[string]string{}
+	for _, call := range calls {
+		if call.Lease != "" {
+			owners[call.Lease] = call.CustomerID
+		}
+	}
+	closed := map[string]bool{}
+	for _, lease := range sorted(owners) {
+		result, err := tx.Exec(ctx, lockLeaseSQL, lease, owners[lease])
+		if err != nil {
+			return nil, fmt.Errorf("lock lease %s: %w", lease, err)
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return nil, err
+		} else if n == 0 {
+			closed[lease] = true
+		}
+	}
+	return closed, nil
+}
+
+const insertRecordsSQL = `
+	INSERT INTO usage_records (request_id, customer_id, key_id, service, endpoint, status, price, duration_us, time, lease_id)
+	VALUES %s ON CONFLICT (request_id) DO NOTHING RETURNING request_id`
+
+// recordsPerStatement bounds the parameters of one INSERT.
+const recordsPerStatement = 100
+
+// insertRecords inserts calls and returns those that were not there yet.
+func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {
+	var fresh []usageapi.Call
+	for chunk := range slices.Chunk(calls, recordsPerStatement) {
+		inserted, err := insertChunk(ctx, tx, chunk)
+		if err != nil {
+			return nil, fmt.Errorf("insert records: %w", err)
+		}
+		for _, call := range chunk {
+			if inserted[call.RequestID] {
+				fresh = append(fresh, call)
+				delete(inserted, call.RequestID) // handed in twice within one batch
+			}
+		}
+	}
+	return fresh, nil
+}
+
+func insertChunk(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[string]bool, error) {
+	const columns = 10
+	rows := make([]string, 0, len(calls))
+	args := make([]any, 0, columns*len(calls))
+	for _, c := range calls {
+		rows = append(rows, "("+db.In(len(args)+1, columns)+")")
+		args = append(args, c.RequestID, c.CustomerID, c.KeyID, c.Service, c.Endpoint, c.Status, int64(c.Price), c.Duration.Microseconds(), db.Micro(c.Time), c.Lease)
+	}
+	result, err := tx.Query(ctx, fmt.Sprintf(insertRecordsSQL, strings.Join(rows, ", ")), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer result.Close()
+	inserted := map[string]bool{}
+	for result.Next() {
+		var requestID string
+		if err := result.Scan(&requestID); err != nil {
+			return nil, err
+		}
+		inserted[requestID] = true
+	}
+	return inserted, result.Err()
+}
+
+const (
+	addDaySQL = `
+	INSERT INTO usage_days (customer_id, day, service, endpoint, requests) VALUES ($1, $2, $3, $4, $5)
+	ON CONFLICT (customer_id, day, service, endpoint) DO UPDATE SET requests = usage_days.requests + excluded.requests`
+	addFreeSQL = `
+	INSERT INTO usage_free (customer_id, month, requests) VALUES ($1, $2, $3)
+	ON CONFLICT (customer_id, month) DO UPDATE SET requests = usage_free.requests + excluded.requests`
+	addQuotaSQL  = `UPDATE usage_quota_leases SET used = used + $2 WHERE id = $1`
+	addChargeSQL = `UPDATE usage_leases SET charged = charged + $2 WHERE lease_id = $1`
+)
+
+// addCounters adds sums to every counter, each table in the order of its keys.
+func addCounters(ctx context.Context, tx *db.Tx, s sums) error {
+	days := make([]dayKey, 0, len(s.days))
+	for key := range s.days {
+		days = append(days, key)
+	}
+	slices.SortFunc(days, func(a, b dayKey) int {
+		return slices.Compare([]string{a.customerID, a.day, a.service, a.endpoint}, []string{b.customerID, b.day, b.service, b.endpoint})
+	})
+	for _, key := range days {
+		if _, err := tx.Exec(ctx, addDaySQL, key.customerID, key.day, key.service, key.endpoint, s.days[key]); err != nil {
+			return fmt.Errorf("count a day: %w", err)
+		}
+	}
+	months := make([]monthKey, 0, len(s.free))
+	for key := range s.free {
+		months = append(months, key)
+	}
+	slices.SortFunc(months, func(a, b monthKey) int {
+		return slices.Compare([]string{a.customerID, a.month}, []string{b.customerID, b.month})
+	})
+	for _, key := range months {
+		if _, err := tx.Exec(ctx, addFreeSQL, key.customerID, key.month, s.free[key]); err != nil {
+			return fmt.Errorf("count free calls: %w", err)
+		}
+	}
+	for _, lease := range sorted(s.quotas) {
+		if _, err := tx.Exec(ctx, addQuotaSQL, lease, s.quotas[lease]); err != nil {
+			return fmt.Errorf("count a quota: %w", err)
+		}
+	}
+	for _, customerID := range sorted(s.charges) {
+		for _, lease := range sorted(s.charges[customerID]) {
+			amount := s.charges[customerID][lease].amount
+			if lease == "" || amount == 0 {
+				continue
+			}
+			if _, err := tx.Exec(ctx, addChargeSQL, lease, int64(amount)); err != nil {
+				return fmt.Errorf("charge lease %s: %w", lease, err)
+			}
+		}
+	}
+	return nil
+}
+
+const closeLeaseSQL = `
+	INSERT INTO usage_leases (lease_id, customer_id, charged, closed) VALUES ($1, '', 0, TRUE)
+	ON CONFLICT (lease_id) DO UPDATE SET closed = TRUE RETURNING charged`
+
+// closeLease puts up the fence and says what was charged before it.
+func closeLease(ctx context.Context, tx *db.Tx, leaseID string) (money.Micros, error) {
+	var total int64
+	if err := tx.QueryRow(ctx, closeLeaseSQL, leaseID).Scan(&total); err != nil {
+		return 0, fmt.Errorf("close lease %s: %w", leaseID, err)
+	}
+	return money.Micros(total), nil
+}
+
+const chargedSQL = `SELECT lease_id, charged FROM usage_leases WHERE lease_id IN (%s)`
+
+// charged is what was charged on each of the leases, 0 where nothing was.
+func charged(ctx context.Context, q db.Querier, leases []string) (map[string]int64, error) {
+	totals := map[string]int64{}
+	if len(leases) == 0 {
+		return totals, nil
+	}
+	args := make([]any, len(leases))
+	for i, lease := range leases {
+		args[i], totals[lease] = lease, 0
+	}
+	rows, err := q.Query(ctx, fmt.Sprintf(chargedSQL, db.In(1, len(leases))), args...)
+	if err != nil {
+		return nil, fmt.Errorf("read what leases were charged: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var lease string
+		var total int64
+		if err := rows.Scan(&lease, &total); err != nil {
+			return nil, err
+		}
+		totals[lease] = total
+	}
+	return totals, rows.Err()
+}
+
+const (
+	lockAllowanceSQL = `
+	INSERT INTO usage_allowances (customer_id, month, name, leases) VALUES ($1, $2, $3, 1)
+	ON CONFLICT (customer_id, month, name) DO UPDATE SET leases = usage_allowances.leases + 1`
+	heldSQL = `
+	SELECT CAST(COALESCE(SUM(CASE WHEN granted > used THEN granted - used ELSE 0 END), 0) AS BIGINT) FROM usage_quota_leases
+	WHERE customer_id = $1 AND month = $2 AND name = $3 AND expires_at > $4`
+	endpointMonthSQL = `
+	SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM usage_days
+	WHERE customer_id = $1 AND day >= $2 AND day < $3 AND endpoint = $4`
+)
+
+// lockAllowance holds an allowance until the transaction ends and says how much
+// of it is used or held by somebody.
+func lockAllowance(ctx context.Context, tx *db.Tx, customerID, name string, now time.Time) (int64, error) {
+	if _, err := tx.Exec(ctx, lockAllowanceSQL, customerID, month(now), name); err != nil {
+		return 0, fmt.Errorf("lock allowance %s: %w", name, err)
+	}
+	var held, used int64
+	if err := tx.QueryRow(ctx, heldSQL, customerID, month(now), name, db.Micro(now)).Scan(&held); err != nil {
+		return 0, fmt.Errorf("read what is held of %s: %w", name, err)
+	}
+	var err error
+	if name == usageapi.FreeCalls {
+		used, err = freeUsed(ctx, tx, customerID, month(now))
+	} else {
+		from, to := monthBounds(now)
+		err = tx.QueryRow(ctx, endpointMonthSQL, customerID, from, to, endpointOf(name)).Scan(&used)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read what is used of %s: %w", name, err)
+	}
+	return used + held, nil
+}
+
+const insertQuotaLeaseSQL = `
+	INSERT INTO usage_quota_leases (id, customer_id, month, name, granted, used, expires_at) VALUES ($1, $2, $3, $4, $5, 0, $6)`
+
+func insertQuotaLease(ctx context.Context, tx *db.Tx, customerID, month, name string, lease usageapi.QuotaLease) error {
+	_, err := tx.Exec(ctx, insertQuotaLeaseSQL, lease.ID, customerID, month, name, lease.Granted, db.Micro(lease.Expires))
+	if err != nil {
+		return fmt.Errorf("lease allowance %s: %w", name, err)
+	}
+	return nil
+}
+
+const expireQuotaLeaseSQL = `UPDATE usage_quota_leases SET expires_at = 0 WHERE id = $1`
+
+func expireQuotaLeases(ctx context.Context, tx *db.Tx, leases []string) error {
+	for _, lease := range leases {
+		if _, err := tx.Exec(ctx, expireQuotaLeaseSQL, lease); err != nil {
+			return fmt.Errorf("return allowance %s: %w", lease, err)
+		}
+	}
+	return nil
+}
+
+const freeUsedSQL = `SELECT requests FROM usage_free WHERE customer_id = $1 AND month = $2`
+
+// freeUsed is how many of the tier's free calls a month has seen.
+func freeUsed(ctx context.Context, q db.Querier, customerID, month string) (int64, error) {
+	var used int64
+	err := q.QueryRow(ctx, freeUsedSQL, customerID, month).Scan(&used)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("read free calls: %w", err)
+	}
+	return used, nil
+}
+
+type dayRow struct {
+	day, service, endpoint string
+	requests               int64
+}
+
+const listDaysSQL = `
+	SELECT day, service, endpoint, requests FROM usage_days
+	WHERE customer_id = $1 AND day >= $2 AND day < $3 ORDER BY day, service, endpoint`
+
+// listDays are a customer's counters of the days in [from, to), oldest first.
+func listDays(ctx context.Context, q db.Querier, customerID, from, to string) ([]dayRow, error) {
+	rows, err := q.Query(ctx, listDaysSQL, customerID, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("list days: %w", err)
+	}
+	defer rows.Close()
+	var days []dayRow
+	for rows.Next() {
+		var d dayRow
+		if err := rows.Scan(&d.day, &d.service, &d.endpoint, &d.requests); err != nil {
+			return nil, err
+		}
+		days = append(days, d)
+	}
+	return days, rows.Err()
+}
+
+const listRecordsSQL = `
+	SELECT request_id, key_id, service, endpoint, status, price, duration_us, time FROM usage_records
+	WHERE customer_id = $1 AND (time, request_id) < ($2, $3) ORDER BY time DESC, request_id DESC LIMIT $4`
+
+// listRecords are a customer's calls before a cursor, newest first.
+func listRecords(ctx context.Context, q db.Querier, customerID string, before page.Cursor, limit int) ([]usageapi.Record, error) {
+	if before == (page.Cursor{}) {
+		before.Time = math.MaxInt64
+	}
+	rows, err := q.Query(ctx, listRecordsSQL, customerID, before.Time, before.ID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list records: %w", err)
+	}
+	defer rows.Close()
+	records := []usageapi.Record{}
+	for rows.Next() {
+		var r usageapi.Record
+		var price, micro int64
+		if err := rows.Scan(&r.RequestID, &r.KeyID, &r.Service, &r.Endpoint, &r.Status, &price, &r.DurationUS, &micro); err != nil {
+			return nil, err
+		}
+		r.Price, r.Time = money.Micros(price), db.Time(micro)
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// deleteCustomer deletes everything recorded about a customer. Leases of money
+// keep their fence: they are closed, and nameless.
+func deleteCustomer(ctx context.Context, tx *db.Tx, customerID string) error {
+	for _, statement := range []string{
+		`DELETE FROM usage_records WHERE customer_id = $1`,
+		`DELETE FROM usage_days WHERE customer_id = $1`,
+		`DELETE FROM usage_free WHERE customer_id = $1`,
+		`DELETE FROM usage_quota_leases WHERE customer_id = $1`,
+		`DELETE FROM usage_allowances WHERE customer_id = $1`,
+		`UPDATE usage_leases SET closed = TRUE, customer_id = '' WHERE customer_id = $1`,
+	} {
+		if _, err := tx.Exec(ctx, statement, customerID); err != nil {
+			return fmt.Errorf("delete the usage of %s: %w", customerID, err)
+		}
+	}
+	return nil
+}

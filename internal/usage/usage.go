@@ -1,0 +1,304 @@
+package usage
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"m3o/internal/auth"
+	"m3o/internal/billing/billingapi"
+	"m3o/internal/bus"
+	"m3o/internal/bus/outbox"
+	"m3o/internal/config"
+	"m3o/internal/db"
+	"m3o/internal/fault"
+	"m3o/internal/id"
+	"m3o/internal/money"
+	"m3o/internal/page"
+	"m3o/internal/usage/usageapi"
+	"m3o/pkg/events/proto/requests"
+)
+
+// quotaTTL is how long a gateway may hold a part of an allowance.
+const quotaTTL = time.Minute
+
+// Deps is what the service needs.
+type Deps struct {
+	DB      *db.DB
+	Bus     bus.Bus
+	Outbox  *outbox.Outbox
+	Config  config.Source
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
+	Now     func() time.Time
+	Billing billingapi.Service
+}
+
+// Service is the usage service.
+type Service struct {
+	settings
+	db      *db.DB
+	outbox  *outbox.Outbox
+	trigger usageapi.Trigger
+	now     func() time.Time
+	billing billingapi.Service
+}
+
+// New makes the service.
+func New(d Deps) (*Service, error) {
+	set, err := newSettings(d.Config, d.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{settings: set, db: d.DB, outbox: d.Outbox, trigger: usageapi.NewTrigger(d.Bus), now: d.Now, billing: d.Billing}, nil
+}
+
+// Read implements usageapi.Service.
+func (s *Service) Read(ctx context.Context, customerID string, detail bool) (map[string]usageapi.Usage, int64, error) {
+	customerID, err := s.readable(ctx, customerID)
+	if err != nil {
+		return nil, 0, err
+	}
+	tier, err := s.billing.TierOf(auth.AsService(ctx, usageapi.Host), customerID)
+	if err != nil {
+		return nil, 0, err
+	}
+	used, err := freeUsed(ctx, s.db, customerID, month(s.now()))
+	if err != nil {
+		return nil, 0, err
+	}
+	days, err := listDays(ctx, s.db, customerID, "", "9999")
+	if err != nil {
+		return nil, 0, err
+	}
+	return byAPI(days, detail), max(tier.FreeCalls-used, 0), nil
+}
+
+// byAPI groups days, which come in order, into M3O's form.
+func byAPI(days []dayRow, detail bool) map[string]usageapi.Usage {
+	usage := map[string]usageapi.Usage{}
+	add := func(name string, day dayRow) {
+		u := usage[name]
+		u.APIName = day.service
+		if n := len(u.Records); n > 0 && u.Records[n-1].Date == day.day {
+			u.Records[n-1].Requests += day.requests
+		} else {
+			u.Records = append(u.Records, usageapi.Day{Date: day.day, Requests: day.requests})
+		}
+		usage[name] = u
+	}
+	for _, day := range days {
+		add(day.service, day)
+		if detail {
+			add(day.service+"$"+day.endpoint, day)
+		}
+	}
+	return usage
+}
+
+// ReadMonthlyTotal implements usageapi.Service.
+func (s *Service) ReadMonthlyTotal(ctx context.Context, customerID string, detail bool) (int64, map[string]usageapi.Count, error) {
+	customerID, err := s.readable(ctx, customerID)
+	if err != nil {
+		return 0, nil, err
+	}
+	from, to := monthBounds(s.now())
+	days, err := listDays(ctx, s.db, customerID, from, to)
+	if err != nil {
+		return 0, nil, err
+	}
+	total, endpoints := int64(0), map[string]usageapi.Count{}
+	for _, day := range days {
+		total += day.requests
+		if detail {
+			endpoints[day.service+"$"+day.endpoint] += usageapi.Count(day.requests)
+		}
+	}
+	return total, endpoints, nil
+}
+
+// ListRecords implements usageapi.Service.
+func (s *Service) ListRecords(ctx context.Context, customerID string, limit int, cursor string) ([]usageapi.Record, string, error) {
+	limit, err := page.Limit(limit)
+	if err != nil {
+		return nil, "", err
+	}
+	after, err := page.Parse(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	customerID, err = s.readable(ctx, customerID)
+	if err != nil {
+		return nil, "", err
+	}
+	records, err := listRecords(ctx, s.db, customerID, after, limit+1)
+	if err != nil || len(records) <= limit {
+		return records, "", err
+	}
+	records = records[:limit]
+	last := records[limit-1]
+	return records, page.Cursor{Time: db.Micro(last.Time), ID: last.RequestID}.String(), nil
+}
+
+// readable is the customer that the caller may read, every answered call recorded.
+func (s *Service) readable(ctx context.Context, customerID string) (string, error) {
+	customerID, err := auth.Own(ctx, customerID)
+	if err != nil {
+		return "", err
+	}
+	return customerID, s.flush(ctx, customerID)
+}
+
+func (s *Service) flush(ctx context.Context, customerID string) error {
+	if err := s.trigger.OnFlush(ctx, customerID); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "calls are waiting to be recorded: try again in a moment").After(time.Second)
+	}
+	return nil
+}
+
+// Record implements usageapi.Service. It needs no idempotency key: a request id
+// is recorded once.
+func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, error) {
+	var refused []string
+	var recorded int
+	err := s.db.Batch(ctx, func(tx *db.Tx) (err error) {
+		refused, recorded, err = s.record(ctx, tx, calls)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.IncrementRecordedCalls(recorded)
+	return refused, nil
+}
+
+// record does it in an order that every batch keeps, so that two of them cannot
+// wait for each other: leases, rows, counters, the fact.
+func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (refused []string, recorded int, err error) {
+	closed, err := lockLeases(ctx, tx, calls)
+	if err != nil {
+		return nil, 0, err
+	}
+	open := make([]usageapi.Call, 0, len(calls))
+	for _, call := range calls {
+		if closed[call.Lease] {
+			refused = append(refused, call.RequestID)
+		} else {
+			open = append(open, call)
+		}
+	}
+	fresh, err := insertRecords(ctx, tx, open)
+	if err != nil || len(fresh) == 0 {
+		return refused, 0, err
+	}
+	sums, err := sum(fresh)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := addCounters(ctx, tx, sums); err != nil {
+		return nil, 0, err
+	}
+	return refused, len(fresh), s.announce(ctx, tx, sums)
+}
+
+// announce states what was recorded, one fact a customer.
+func (s *Service) announce(ctx context.Context, tx *db.Tx, sums sums) error {
+	for _, customerID := range sorted(sums.charges) {
+		event := &requests.Event{Type: requests.EventType_EventTypeRequest, CustomerId: customerID, Time: db.Micro(s.now())}
+		for _, lease := range sorted(sums.charges[customerID]) {
+			c := sums.charges[customerID][lease]
+			event.Charges = append(event.Charges, &requests.Charge{Lease: lease, Calls: c.calls, Amount: int64(c.amount)})
+		}
+		if err := s.outbox.Add(ctx, tx, usageapi.Host, requests.Topic, customerID, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LeaseQuota implements usageapi.Service. Called twice it may grant twice; what
+// is not used comes back when it expires.
+func (s *Service) LeaseQuota(ctx context.Context, customerID, name string, limit, want int64) (usageapi.QuotaLease, error) {
+	if want <= 0 {
+		return usageapi.QuotaLease{}, fault.BadField("want", "must be above zero")
+	}
+	now := s.now()
+	_, monthEnd := monthTimes(now)
+	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL)}
+	if lease.Expires.After(monthEnd) {
+		lease.Expires = monthEnd
+	}
+	err := s.db.Batch(ctx, func(tx *db.Tx) error {
+		lease.ID, lease.Granted = "", 0
+		used, err := lockAllowance(ctx, tx, customerID, name, now)
+		if err != nil {
+			return err
+		}
+		lease.Granted = max(min(want, limit-used), 0)
+		if lease.Granted == 0 {
+			return nil
+		}
+		lease.ID = id.New("qls")
+		return insertQuotaLease(ctx, tx, customerID, month(now), name, lease)
+	})
+	return lease, err
+}
+
+// ReturnQuota implements usageapi.Service. Returning again changes nothing.
+func (s *Service) ReturnQuota(ctx context.Context, leases []string) error {
+	return s.db.Batch(ctx, func(tx *db.Tx) error { return expireQuotaLeases(ctx, tx, leases) })
+}
+
+// Charged implements usageapi.Service.
+func (s *Service) Charged(ctx context.Context, customerID string, leases []string) (map[string]int64, error) {
+	if err := s.flush(ctx, customerID); err != nil {
+		return nil, err
+	}
+	return charged(ctx, s.db, leases)
+}
+
+// CloseLease implements usageapi.Service. Closing again says the same.
+func (s *Service) CloseLease(ctx context.Context, leaseID string) (int64, error) {
+	var total money.Micros
+	err := s.db.Batch(ctx, func(tx *db.Tx) (err error) {
+		total, err = closeLease(ctx, tx, leaseID)
+		return err
+	})
+	return int64(total), err
+}
+
+// month names the UTC month of a time.
+func month(t time.Time) string { return t.UTC().Format("2006-01") }
+
+// monthTimes are the first moments of the UTC month of t and of the next one.
+func monthTimes(t time.Time) (from, to time.Time) {
+	t = t.UTC()
+	from = time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return from, from.AddDate(0, 1, 0)
+}
+
+// monthBounds are the days of the UTC month of t as [from, to).
+func monthBounds(t time.Time) (from, to string) {
+	a, b := monthTimes(t)
+	return a.Format(time.DateOnly), b.Format(time.DateOnly)
+}
+
+// endpointOf is the endpoint that an allowance counts; empty for the tier's free calls.
+func endpointOf(allowance string) string {
+	_, endpoint, _ := strings.Cut(allowance, ":")
+	return endpoint
+}
+
+// sorted are the keys of a map in order: two batches take their locks alike.
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
