@@ -1,0 +1,334 @@
+package balance_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"m3o/internal/balance/balanceapi"
+	"m3o/internal/db"
+	"m3o/internal/db/dbtest"
+	"m3o/internal/fault"
+	"m3o/internal/money"
+	"m3o/internal/rpc/rpctest"
+	"m3o/pkg/events/proto/customers"
+)
+
+// each runs a body on both engines, directly and over loopback with every
+// mutating call delivered twice.
+func each(t *testing.T, body func(t *testing.T, s balanceapi.Service, h *house)) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		t.Run("direct", func(t *testing.T) {
+			h := newHouse(t, d)
+			body(t, h.balance, h)
+			h.sound(t, t.Context())
+		})
+	})
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		t.Run("loopback", func(t *testing.T) {
+			h := newHouse(t, d)
+			body(t, rpctest.Loopback[balanceapi.Service](t, contract(), h.balance), h)
+			h.sound(t, t.Context())
+		})
+	})
+}
+
+func want(t *testing.T, s balanceapi.Service, customerID string, total, leased money.Micros) {
+	t.Helper()
+	current, held, err := s.Current(admin(t.Context()), customerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if current != total || held != leased {
+		t.Fatalf("%s has %d, of which %d leased; want %d and %d", customerID, current, held, total, leased)
+	}
+}
+
+func credit(t *testing.T, s balanceapi.Service, customerID string, amount money.Micros) {
+	t.Helper()
+	if _, err := s.Increment(admin(t.Context()), customerID, amount, "top-up", keys(), true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSignUpCreditIsGrantedOnceAfterVerification(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		want(t, s, "cus_a", 0, 0)
+		h.state(t, ctx, customers.EventType_EventTypeCreated, "cus_a")
+		want(t, s, "cus_a", 0, 0)
+		h.state(t, ctx, customers.EventType_EventTypeVerified, "cus_a")
+		h.state(t, ctx, customers.EventType_EventTypeVerified, "cus_a")
+		want(t, s, "cus_a", money.Dollar, 0)
+	})
+}
+
+func TestAdjustments(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := admin(t.Context())
+		balance, err := s.Increment(ctx, "cus_a", 500, "gift", "key-1", true)
+		if err != nil || balance != 500 {
+			t.Fatalf("credited: %d, %v", balance, err)
+		}
+		if balance, err = s.Increment(ctx, "cus_a", 500, "gift", "key-1", true); err != nil || balance != 500 {
+			t.Fatalf("the same key again: %d, %v", balance, err)
+		}
+		if _, err = s.Increment(ctx, "cus_a", 501, "gift", "key-1", true); !fault.Is(err, fault.Unprocessable) {
+			t.Fatalf("the same key for something else: %v", err)
+		}
+		if balance, err = s.Decrement(ctx, "cus_a", 200, "fee", "key-2", false); err != nil || balance != 300 {
+			t.Fatalf("debited: %d, %v", balance, err)
+		}
+		if _, err = s.Decrement(ctx, "cus_a", 301, "fee", "key-3", false); !fault.Is(err, fault.PaymentRequired) {
+			t.Fatalf("debited below zero: %v", err)
+		}
+		if err = s.Transfer(ctx, "cus_a", "cus_b", 100, "share", "key-4", true); err != nil {
+			t.Fatal(err)
+		}
+		if err = s.Transfer(ctx, "cus_a", "cus_b", 201, "share", "key-5", true); !fault.Is(err, fault.PaymentRequired) {
+			t.Fatalf("transferred below zero: %v", err)
+		}
+		want(t, s, "cus_a", 200, 0)
+		want(t, s, "cus_b", 100, 0)
+
+		own, _, err := s.ListAdjustments(as(t.Context(), "cus_a"), "", 0, "")
+		if err != nil || len(own) != 2 || own[0].Delta != 500 || own[1].Delta != -100 || own[0].Reference != "gift" {
+			t.Fatalf("the customer sees %+v, %v", own, err)
+		}
+		all, next, err := s.ListAdjustments(ctx, "cus_a", 2, "")
+		if err != nil || len(all) != 2 || next == "" {
+			t.Fatalf("the admin's first page is %+v, %q, %v", all, next, err)
+		}
+		rest, next, err := s.ListAdjustments(ctx, "cus_a", 2, next)
+		if err != nil || len(rest) != 1 || next != "" || all[1].Delta != -200 {
+			t.Fatalf("the admin's second page is %+v after %+v, %q, %v", rest, all, next, err)
+		}
+	})
+}
+
+func TestBadAdjustmentsChangeNothing(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		for name, call := range map[string]func(ctx context.Context) error{
+			"zero": func(ctx context.Context) error { _, err := s.Increment(ctx, "cus_a", 0, "r", keys(), true); return err },
+			"negative": func(ctx context.Context) error {
+				_, err := s.Increment(ctx, "cus_a", -1, "r", keys(), true)
+				return err
+			},
+			"too much": func(ctx context.Context) error {
+				_, err := s.Increment(ctx, "cus_a", 1<<62, "r", keys(), true)
+				return err
+			},
+			"no reference": func(ctx context.Context) error {
+				_, err := s.Increment(ctx, "cus_a", 1, "", keys(), true)
+				return err
+			},
+			"no key":             func(ctx context.Context) error { _, err := s.Increment(ctx, "cus_a", 1, "r", "", true); return err },
+			"no customer":        func(ctx context.Context) error { _, err := s.Decrement(ctx, "", 1, "r", keys(), true); return err },
+			"to oneself":         func(ctx context.Context) error { return s.Transfer(ctx, "cus_a", "cus_a", 1, "r", keys(), true) },
+			"backwards transfer": func(ctx context.Context) error { return s.Transfer(ctx, "cus_a", "cus_b", -1, "r", keys(), true) },
+		} {
+			if err := call(admin(t.Context())); !fault.Is(err, fault.Invalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := call(as(t.Context(), "cus_a")); !fault.Is(err, fault.Forbidden) {
+				t.Errorf("%s by a customer: %v", name, err)
+			}
+		}
+		if _, _, err := s.Current(as(t.Context(), "cus_a"), "cus_b"); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("another's balance: %v", err)
+		}
+		want(t, s, "cus_a", 0, 0)
+	})
+}
+
+func TestLease(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
+		if err != nil || lease.Granted != 300 || lease.ID == "" {
+			t.Fatalf("granted %+v, %v", lease, err)
+		}
+		want(t, s, "cus_a", 1000, 300)
+		more, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 700, 5000)
+		if err != nil || more.ID != lease.ID || more.Granted != 700 {
+			t.Fatalf("the rest is less than wanted, but enough: %+v, %v", more, err)
+		}
+		none, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 1, 5)
+		if err != nil || none.Granted != 0 {
+			t.Fatalf("nothing is left: %+v, %v", none, err)
+		}
+		if empty, err := s.Lease(ctx, "cus_b", "", "gw", 1, 5); err != nil || empty.Granted != 0 || empty.ID != "" {
+			t.Fatalf("a customer without money: %+v, %v", empty, err)
+		}
+
+		if refused := h.serve(t, ctx, "cus_a", lease.ID, 150, 3); len(refused) > 0 {
+			t.Fatalf("refused %v", refused)
+		}
+		want(t, s, "cus_a", 550, 550)
+		if err := s.CloseLease(ctx, lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 550, 0)
+		if refused := h.serve(t, ctx, "cus_a", lease.ID, 150, 1); len(refused) != 1 {
+			t.Fatal("a call was charged on a closed lease")
+		}
+		again, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 1, 100)
+		if err != nil || again.ID == lease.ID || again.Granted != 100 {
+			t.Fatalf("a closed lease cannot be extended: %+v, %v", again, err)
+		}
+		want(t, s, "cus_a", 550, 100)
+	})
+}
+
+func TestCallsThatComeLateAreOwedWhenNothingIsLeft(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 100)
+		h.serve(t, ctx, "cus_a", "", 60, 2)
+		entries, _, err := s.ListEntries(admin(ctx), "cus_a", 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum money.Micros
+		for _, e := range entries {
+			sum += e.Amount
+		}
+		if sum != -20 {
+			t.Fatalf("the entries sum to %d, want -20: %+v", sum, entries)
+		}
+		want(t, s, "cus_a", -20, 0)
+		if lease, err := s.Lease(ctx, "cus_a", "", "gw", 1, 1); err != nil || lease.Granted != 0 {
+			t.Fatalf("a debtor was granted %+v, %v", lease, err)
+		}
+		credit(t, s, "cus_a", 50)
+		want(t, s, "cus_a", 30, 0)
+		if lease, err := s.Lease(ctx, "cus_a", "", "gw", 31, 31); err != nil || lease.Granted != 0 {
+			t.Fatalf("the debt was not paid off first: %+v, %v", lease, err)
+		}
+	})
+}
+
+func TestEntriesSumToTheBalanceAsSoonAsCallsAreAnswered(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 10_000)
+		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.serve(t, ctx, "cus_a", lease.ID, 10, 7)
+		var sum money.Micros
+		for cursor := ""; ; {
+			entries, next, err := s.ListEntries(as(ctx, "cus_a"), "", 2, cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				sum += e.Amount
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		if sum != 9930 {
+			t.Fatalf("the entries sum to %d, want 9930", sum)
+		}
+	})
+}
+
+func TestWhatADeletedCustomerLeavesIsWrittenOff(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.serve(t, ctx, "cus_a", lease.ID, 100, 1)
+		h.state(t, ctx, customers.EventType_EventTypeDeleted, "cus_a")
+		want(t, s, "cus_a", 0, 0)
+		var breakage int64
+		if err := h.db.QueryRow(ctx, `SELECT balance FROM ledger_accounts WHERE owner = 'house' AND name = 'breakage'`).Scan(&breakage); err != nil || breakage != 900 {
+			t.Fatalf("breakage is %d, %v", breakage, err)
+		}
+	})
+}
+
+func TestDebitsThatRaceNeverOverdraw(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		credit(t, s, "cus_a", 50)
+		var wait sync.WaitGroup
+		done := make(chan error, 80)
+		for range 40 {
+			wait.Go(func() {
+				_, err := s.Decrement(admin(t.Context()), "cus_a", 2, "race", keys(), true)
+				done <- err
+			})
+			wait.Go(func() {
+				_, err := s.Lease(t.Context(), "cus_a", "", "gw", 1, 1)
+				done <- err
+			})
+		}
+		wait.Wait()
+		close(done)
+		for err := range done {
+			if err != nil && !fault.Is(err, fault.PaymentRequired) {
+				t.Error(err)
+			}
+		}
+		h.sound(t, t.Context())
+	})
+}
+
+func TestBalanceZeroIsStatedOnTheTransitionOnly(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 100)
+		lease, err := s.Lease(ctx, "cus_a", "", "gw", 100, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			h.serve(t, ctx, "cus_a", lease.ID, 50, 1)
+			h.outbox.Delivered(ctx, "usage", "cus_a")
+		}
+		if err := s.CloseLease(ctx, lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		var zeros int
+		if err := h.db.QueryRow(ctx, `SELECT COUNT(*) FROM outbox WHERE topic = 'customers' AND type = 19`).Scan(&zeros); err != nil || zeros != 1 {
+			t.Fatalf("stated %d times, %v", zeros, err)
+		}
+	})
+}
+
+func TestLeasesOfADeadGatewayComeBack(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		if _, err := s.Lease(ctx, "cus_a", "", "gw_dead", 10, 300); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.balance.CloseExpired(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 1000, 300) // not yet
+		past := db.Micro(time.Now().Add(-time.Hour))
+		if err := h.db.Tx(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE ledger_leases SET expires_at = $1`, past)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.balance.CloseExpired(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 1000, 0)
+		if err := h.balance.Audit(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

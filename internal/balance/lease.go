@@ -1,0 +1,235 @@
+package balance
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"m3o/internal/balance/balanceapi"
+	"m3o/internal/db"
+	"m3o/internal/db/idempotency"
+	"m3o/internal/fault"
+	"m3o/internal/id"
+	"m3o/internal/money"
+)
+
+// How leases live: a gateway renews within the term; one that does not is closed
+// some time after it, so that calls which were admitted in time can still be
+// recorded.
+const (
+	leaseTerm  = 30 * time.Second
+	leaseGrace = 30 * time.Second
+)
+
+// Lease implements balanceapi.Service. A lease whose answer gets lost is closed
+// when it expires, so nothing is lost with it.
+func (s *Service) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
+	if need < 0 || want < need {
+		return balanceapi.Lease{}, fault.BadField("want", "must be at least need, and need not below zero")
+	}
+	out, err := idempotency.Tx(ctx, s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
+		lease, err := s.lease(ctx, tx, customerID, leaseID, holder, need, want)
+		return balanceapi.LeaseOut{Lease: lease}, err
+	})
+	return out.Lease, err
+}
+
+func (s *Service) lease(ctx context.Context, tx *db.Tx, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
+	now := s.now()
+	lease := balanceapi.Lease{ID: leaseID, Expires: now.Add(leaseTerm)}
+	open, err := extend(ctx, tx, leaseID, customerID, lease.Expires)
+	if err != nil {
+		return balanceapi.Lease{}, err
+	}
+	free, err := lockAvailable(ctx, tx, customerID)
+	if err != nil {
+		return balanceapi.Lease{}, err
+	}
+	if free >= need {
+		lease.Granted = min(free, want)
+	}
+	if !open {
+		if lease.Granted == 0 {
+			return balanceapi.Lease{}, nil
+		}
+		lease.ID = id.New("lse")
+	}
+	if lease.Granted == 0 {
+		return lease, nil
+	}
+	if err := grow(ctx, tx, lease, customerID, holder, open); err != nil {
+		return balanceapi.Lease{}, err
+	}
+	_, err = post(ctx, tx, transfer{
+		id: id.New("trf"), kind: kindLease, reference: "Lease " + lease.ID, actor: holder, at: now,
+		legs: []leg{{customerID, available, -lease.Granted}, {customerID, leased, lease.Granted}},
+	})
+	return lease, err
+}
+
+const (
+	extendSQL = `UPDATE ledger_leases SET expires_at = $3 WHERE id = $1 AND customer_id = $2 AND NOT closed`
+	growSQL   = `UPDATE ledger_leases SET amount = amount + $2 WHERE id = $1`
+	openSQL   = `
+	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, closed) VALUES ($1, $2, $3, $4, 0, $5, FALSE)`
+)
+
+// extend renews an open lease; false when there is none of that id.
+func extend(ctx context.Context, tx *db.Tx, leaseID, customerID string, until time.Time) (bool, error) {
+	if leaseID == "" {
+		return false, nil
+	}
+	result, err := tx.Exec(ctx, extendSQL, leaseID, customerID, db.Micro(until))
+	if err != nil {
+		return false, fmt.Errorf("extend lease %s: %w", leaseID, err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// grow adds what was granted to an open lease, or opens it.
+func grow(ctx context.Context, tx *db.Tx, lease balanceapi.Lease, customerID, holder string, open bool) (err error) {
+	if open {
+		_, err = tx.Exec(ctx, growSQL, lease.ID, int64(lease.Granted))
+	} else {
+		_, err = tx.Exec(ctx, openSQL, lease.ID, customerID, holder, int64(lease.Granted), db.Micro(lease.Expires))
+	}
+	if err != nil {
+		return fmt.Errorf("grant lease %s: %w", lease.ID, err)
+	}
+	return nil
+}
+
+// CloseLease implements balanceapi.Service. Closing again changes nothing.
+func (s *Service) CloseLease(ctx context.Context, leaseID string) error {
+	charged, err := s.usage.CloseLease(ctx, leaseID) // the fence: from here on nothing is added to it
+	if err != nil {
+		return err
+	}
+	var customerID string
+	var released money.Micros
+	err = s.db.Batch(ctx, func(tx *db.Tx) (err error) {
+		customerID, released, err = s.close(ctx, tx, leaseID, money.Micros(charged))
+		return err
+	})
+	if err != nil || released == 0 {
+		return err
+	}
+	return s.raised(ctx, customerID)
+}
+
+const closeSQL = `
+	UPDATE ledger_leases SET closed = TRUE WHERE id = $1 AND NOT closed RETURNING customer_id, amount, posted`
+
+// close posts what was charged and not posted yet, and releases the rest.
+func (s *Service) close(ctx context.Context, tx *db.Tx, leaseID string, charged money.Micros) (customerID string, released money.Micros, err error) {
+	var amount, posted int64
+	err = tx.QueryRow(ctx, closeSQL, leaseID).Scan(&customerID, &amount, &posted)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("close lease %s: %w", leaseID, err)
+	}
+	paid := min(charged, money.Micros(amount))
+	due := max(paid-money.Micros(posted), 0)
+	released = money.Micros(amount-posted) - due
+	if due+released > 0 {
+		_, err = post(ctx, tx, transfer{
+			id: "close:" + leaseID, kind: kindRelease, reference: "End of lease " + leaseID, actor: balanceapi.Host, at: s.now(),
+			legs: []leg{{customerID, leased, -due - released}, {house, revenue, due}, {customerID, available, released}},
+		})
+	}
+	if err == nil && charged > paid { // a gateway spent more than it held: the customer was served, so it pays
+		err = s.chargeLate(ctx, tx, "over:"+leaseID, customerID, charged-paid)
+	}
+	if err == nil {
+		err = s.repay(ctx, tx, leaseID, customerID)
+	}
+	if err == nil {
+		err = s.settled(ctx, tx, customerID, due)
+	}
+	return customerID, released, err
+}
+
+const postedSQL = `
+	UPDATE ledger_leases SET posted = posted + $2 WHERE id = $1 AND NOT closed AND posted + $2 <= amount`
+
+// charge posts what a batch of calls was charged on a lease. A lease that has
+// been closed was settled then; calls that never had one are charged late.
+func (s *Service) charge(ctx context.Context, tx *db.Tx, transferID, customerID, leaseID string, amount money.Micros) error {
+	if amount == 0 {
+		return nil
+	}
+	if leaseID == "" {
+		return s.chargeLate(ctx, tx, transferID, customerID, amount)
+	}
+	result, err := tx.Exec(ctx, postedSQL, leaseID, int64(amount))
+	if err != nil {
+		return fmt.Errorf("post on lease %s: %w", leaseID, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return err // closed, or more than it holds: closing settles both
+	}
+	_, err = post(ctx, tx, transfer{
+		id: transferID, kind: kindCharge, reference: "Calls on lease " + leaseID, actor: balanceapi.Host, at: s.now(),
+		legs: []leg{{customerID, leased, -amount}, {house, revenue, amount}},
+	})
+	if err != nil {
+		return err
+	}
+	return s.settled(ctx, tx, customerID, amount)
+}
+
+// chargeLate takes what served calls cost from what is available; what that does
+// not cover the customer owes.
+func (s *Service) chargeLate(ctx context.Context, tx *db.Tx, transferID, customerID string, amount money.Micros) error {
+	free, err := lockAvailable(ctx, tx, customerID)
+	if err != nil {
+		return err
+	}
+	paid := min(free, amount)
+	_, err = post(ctx, tx, transfer{
+		id: transferID, kind: kindCharge, reference: "Calls recorded late", actor: balanceapi.Host, at: s.now(),
+		legs: []leg{{customerID, available, -paid}, {customerID, receivable, paid - amount}, {house, revenue, amount}},
+	})
+	if err != nil {
+		return err
+	}
+	return s.settled(ctx, tx, customerID, amount)
+}
+
+const heldBySQL = `SELECT id FROM ledger_leases WHERE NOT closed AND holder = $1 ORDER BY id`
+
+// CloseLeases implements balanceapi.Service.
+func (s *Service) CloseLeases(ctx context.Context, holder string) error {
+	leases, err := listIDs(ctx, s.db, heldBySQL, holder)
+	if err != nil {
+		return fmt.Errorf("list the leases of %s: %w", holder, err)
+	}
+	return s.closeAll(ctx, leases)
+}
+
+const expiredSQL = `SELECT id FROM ledger_leases WHERE NOT closed AND expires_at < $1 ORDER BY expires_at LIMIT 1000`
+
+// CloseExpired closes leases that no gateway has renewed. It is a ticker.
+func (s *Service) CloseExpired(ctx context.Context) error {
+	leases, err := listIDs(ctx, s.db, expiredSQL, db.Micro(s.now().Add(-leaseGrace)))
+	if err != nil {
+		return fmt.Errorf("list expired leases: %w", err)
+	}
+	return s.closeAll(ctx, leases)
+}
+
+// closeAll closes leases, whatever becomes of the others.
+func (s *Service) closeAll(ctx context.Context, leases []string) error {
+	var faults []error
+	for _, leaseID := range leases {
+		if err := s.CloseLease(ctx, leaseID); err != nil {
+			faults = append(faults, fmt.Errorf("close lease %s: %w", leaseID, err))
+		}
+	}
+	return errors.Join(faults...)
+}
