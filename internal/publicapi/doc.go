@@ -1,0 +1,24 @@
+// Package publicapi owns the catalogue: which APIs are on sale, what they cost,
+// what they look like, and where they are served.
+//
+// What it promises:
+//   - Only what has passed every check is on sale: a valid OpenAPI document, prices,
+//     quotas and examples that name its endpoints, a target that can be called.
+//   - Every change has a version, bumped in the change's own transaction. When a
+//     change has been answered, whoever holds a snapshot has taken a new one.
+//   - The compiled-in services are declared at each start. What an admin has
+//     changed or removed stays as the admin left it.
+//   - Reads come from memory; the version is asked of the store each time, so that a
+//     change made by another process is seen at once.
+//
+// An endpoint is an operation whose path has no parameters: of a path POST, else
+// the first of GET, PUT, PATCH and DELETE that there is. Its name is the operation's x-m3o-endpoint, else its operationId when that
+// looks like "Helloworld.Call", else the API's name and the last segment of the
+// path. Case and dashes do not matter when names are compared, and within an API
+// no two endpoints have the same name after the dot, since that is what callers
+// write.
+//
+// Only app imports it; others use publicapiapi.
+package publicapi
+
+//go:generate go run m3o/internal/codegen/generate .
