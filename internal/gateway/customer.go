@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"m3o/internal/billing/billingapi"
+	"m3o/internal/money"
+)
+
+// customer is what the gateway holds of one customer. Its mutex is held for
+// moments, never while another service is asked.
+type customer struct {
+	id   string
+	keys atomic.Uint64 // grows when the customer's keys change
+
+	mu         sync.Mutex
+	tier       *billingapi.Tier // nil: not known
+	tierEpoch  uint64           // grows when the tier changes
+	rate       gcra
+	wallet     wallet
+	allowances map[string]*allowance
+	used       time.Time // the last admission
+}
+
+// wallet is the lease of money that pays for calls.
+type wallet struct {
+	lease   string
+	left    money.Micros // neither held nor spent
+	holds   int          // calls in flight that are paid from this lease
+	expires time.Time
+	short   money.Micros // a balance that could not add this much; 0: not known
+}
+
+// allowance is the gateway's part of a monthly allowance.
+type allowance struct {
+	lease   string
+	left    int64
+	expires time.Time // of the lease, or of the knowledge that nothing is left
+}
+
+// customers are those that the gateway knows.
+type customers struct{ byID sync.Map } // id → *customer
+
+func (c *customers) get(id string) *customer {
+	if found, ok := c.byID.Load(id); ok {
+		return found.(*customer)
+	}
+	found, _ := c.byID.LoadOrStore(id, &customer{id: id})
+	return found.(*customer)
+}
+
+// peek is the customer, nil when the gateway does not know it.
+func (c *customers) peek(id string) *customer {
+	found, ok := c.byID.Load(id)
+	if !ok {
+		return nil
+	}
+	return found.(*customer)
+}
+
+func (c *customers) each(visit func(*customer)) {
+	c.byID.Range(func(_, found any) bool {
+		visit(found.(*customer))
+		return true
+	})
+}
+
+// admitRate takes one call from the rates of the tier and of the key, from both
+// or from neither.
+func (c *customer) admitRate(k *key, tierRate int, now time.Time) (limits []limit, retry time.Duration) {
+	at := now.UnixNano()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used = now
+	tierNext, tierOK := c.rate.arrival, true
+	if tierRate > 0 {
+		tierNext, tierOK = c.rate.next(at, tierRate)
+	}
+	keyNext, keyOK := k.rate.arrival, true
+	if k.Rate > 0 {
+		keyNext, keyOK = k.rate.next(at, k.Rate)
+	}
+	switch {
+	case !tierOK:
+		retry = wait(tierNext, at)
+	case !keyOK:
+		retry = wait(keyNext, at)
+	default:
+		c.rate.arrival, k.rate.arrival = tierNext, keyNext
+	}
+	if tierRate > 0 {
+		limits = append(limits, limit{"tier", tierRate, c.rate.remaining(at, tierRate)})
+	}
+	if k.Rate > 0 {
+		limits = append(limits, limit{"key", k.Rate, k.rate.remaining(at, k.Rate)})
+	}
+	return limits, retry
+}
+
+// take uses one unit of an allowance, if the gateway holds one. known is false
+// when usage must be asked.
+func (c *customer) take(name string, now time.Time) (lease string, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.allowances[name]
+	if a == nil || !now.Before(a.expires) {
+		return "", false
+	}
+	if a.left == 0 {
+		return "", a.lease == "" // used up here: ask; used up everywhere: known
+	}
+	a.left--
+	return a.lease, true
+}
+
+// untake gives a unit back that a failed call did not use.
+func (c *customer) untake(name, lease string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.allowances[name]; a != nil && a.lease == lease {
+		a.left++
+	}
+}
+
+// hold sets a price aside from the lease. known is false when balance must be
+// asked.
+func (c *customer) hold(price money.Micros, now time.Time) (lease string, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := &c.wallet
+	usable := w.lease != "" && now.Before(w.expires)
+	switch {
+	case usable && w.left >= price:
+		w.left -= price
+		w.holds++
+		return w.lease, true
+	case (usable || w.lease == "") && w.short > 0 && price-w.left >= w.short:
+		return "", true
+	}
+	return "", false
+}
+
+// settle ends a hold: a served call has spent it, a failed one gives it back.
+func (c *customer) settle(lease string, price money.Micros, served bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wallet.lease != lease { // that lease has ended; its rest went back with it
+		return
+	}
+	c.wallet.holds--
+	if !served {
+		c.wallet.left += price
+	}
+}

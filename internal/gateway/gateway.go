@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
+
+	"m3o/internal/auth"
+	"m3o/internal/balance/balanceapi"
+	"m3o/internal/billing/billingapi"
+	"m3o/internal/bus"
+	"m3o/internal/config"
+	"m3o/internal/fault"
+	"m3o/internal/id"
+	"m3o/internal/keys/keysapi"
+	"m3o/internal/problem"
+	"m3o/internal/publicapi/publicapiapi"
+	"m3o/internal/usage/usageapi"
+)
+
+// Host is the gateway's name on the bus and in leases.
+const Host = "gateway"
+
+// Deps is what the gateway needs.
+type Deps struct {
+	Bus       bus.Bus
+	Config    config.Source
+	Metrics   prometheus.Registerer
+	Log       *slog.Logger
+	Now       func() time.Time
+	Journal   string // the directory of the journal; one process at a time
+	Keys      keysapi.Service
+	PublicAPI publicapiapi.Service
+	Usage     usageapi.Service
+	Balance   balanceapi.Service
+	Billing   billingapi.Service
+}
+
+// Service is the gateway.
+type Service struct {
+	settings
+	bus       bus.Bus
+	log       *slog.Logger
+	now       func() time.Time
+	keys      keysapi.Service
+	publicAPI publicapiapi.Service
+	usage     usageapi.Service
+	balance   balanceapi.Service
+	billing   billingapi.Service
+
+	holder    string // names this gateway in leases, also after a restart
+	transport http.RoundTripper
+	recorder  *recorder
+	keyring   keyring
+	customers customers
+	refills   singleflight.Group
+	catalogue atomic.Pointer[catalogue]
+}
+
+// New makes the gateway and opens its journal. Nothing is served before Start.
+func New(d Deps) (*Service, error) {
+	set, err := newSettings(d.Config, d.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	j, err := openJournal(d.Journal)
+	if err != nil {
+		return nil, err
+	}
+	holder, err := holderOf(d.Journal)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		settings: set, bus: d.Bus, log: d.Log, now: d.Now, keys: d.Keys, publicAPI: d.PublicAPI, usage: d.Usage, balance: d.Balance, billing: d.Billing,
+		holder: holder, transport: newTransport(), recorder: newRecorder(j, d.Usage, d.Keys, d.Log),
+	}
+	s.catalogue.Store(&catalogue{})
+	return s, nil
+}
+
+// holderOf is the name of the gateway whose journal this is, made at its first
+// start: by it the gateway finds its leases again.
+func holderOf(dir string) (string, error) {
+	file := filepath.Join(dir, "gateway")
+	name, err := os.ReadFile(file)
+	if err == nil && len(name) > 0 {
+		return strings.TrimSpace(string(name)), nil
+	}
+	holder := id.New("gw")
+	if err := os.WriteFile(file, []byte(holder+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("name the gateway: %w", err)
+	}
+	return holder, nil
+}
+
+// Start records what an earlier process left in the journal, ends its leases, and
+// reads the catalogue. Only then may calls come.
+func (s *Service) Start(ctx context.Context) error {
+	ctx = auth.AsService(ctx, Host)
+	if err := s.recorder.replay(ctx); err != nil {
+		return err
+	}
+	if err := s.balance.CloseLeases(ctx, s.holder); err != nil {
+		return fmt.Errorf("end the leases of an earlier process: %w", err)
+	}
+	if err := s.readCatalogue(ctx); err != nil {
+		return err
+	}
+	s.recorder.start()
+	return nil
+}
+
+// Stop records what waits and gives every lease back. The server must have
+// finished its calls. It may be called twice.
+func (s *Service) Stop(ctx context.Context) error {
+	ctx = auth.AsService(ctx, Host)
+	var faults []error
+	s.customers.each(func(c *customer) {
+		_, err := s.giveBack(ctx, c)
+		faults = append(faults, err, s.giveBackAllowances(ctx, c))
+	})
+	faults = append(faults, s.recorder.shutdown(ctx))
+	return errors.Join(faults...)
+}
+
+// readCatalogue takes a new snapshot, unless a newer one is there already.
+func (s *Service) readCatalogue(ctx context.Context) error {
+	found, err := s.publicAPI.Snapshot(auth.AsService(ctx, Host))
+	if err != nil {
+		return fmt.Errorf("read the catalogue: %w", err)
+	}
+	fresh := newCatalogue(found, s.targetOf)
+	for {
+		current := s.catalogue.Load()
+		if current.version > fresh.version || s.catalogue.CompareAndSwap(current, fresh) {
+			return nil
+		}
+	}
+}
+
+// ServeHTTP serves /v1/{service}/{endpoint}.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requestID := id.Request(r.Context())
+	if requestID == "" {
+		requestID = id.New("req")
+		w.Header().Set("M3O-Request-Id", requestID)
+	}
+	a, err := s.admit(r)
+	if a != nil && len(a.limits) > 0 {
+		w.Header()["Ratelimit-Policy"] = []string{policyOf(a.limits)}
+		w.Header()["Ratelimit"] = []string{stateOf(a.limits)}
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	s.forward(w, r, a, requestID)
+}
+
+// refuse answers a call that is not forwarded.
+func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	f := fault.From(err)
+	if f.Code == fault.Unavailable && f.Err != nil {
+		s.log.Error("a call could not be checked", "request", id.Request(r.Context()), "error", f.Err)
+	}
+	if f.Code == fault.Internal {
+		problem.Observe(r.Context(), err)
+		err = fault.New(fault.Internal, "internal error").WithID("v1")
+	}
+	s.IncrementCalls(1, "", f.Code.Status())
+	problem.Write(w, r, err)
+}
+
+// forward sends an admitted call to its target and settles it.
+func (s *Service) forward(w http.ResponseWriter, r *http.Request, a *admission, requestID string) {
+	e := a.endpoint
+	answer := &answer{ResponseWriter: w, service: s, request: r, admission: a, requestID: requestID}
+	defer answer.settle()
+	if err := limitBody(r, s.BodyLimit()); err != nil {
+		problem.Write(answer, r, err)
+		return
+	}
+	ctx, cancel := budget(auth.With(r.Context(), auth.Account{ID: a.key.CustomerID, Type: auth.TypeCustomer}), e)
+	defer cancel()
+	out := r.WithContext(ctx)
+	out.Header = forwardedHeader(r.Header, a, requestID)
+	answer.request = out
+	if _, upstream := e.target.(*upstreamTarget); !upstream {
+		if err := asJSON(out, e.Schema); err != nil {
+			problem.Write(answer, r, err)
+			return
+		}
+	}
+	e.target.serve(answer, out, e.Path)
+	answer.finish()
+}
+
+// defaultTimeout is the time budget of an endpoint that sets none.
+const defaultTimeout = 10 * time.Second
+
+// budget is the time an endpoint may take; a stream may take as long as it lasts.
+func budget(ctx context.Context, e *endpoint) (context.Context, context.CancelFunc) {
+	if e.Stream {
+		return context.WithCancel(ctx)
+	}
+	timeout := e.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+// forwardedHeader is a copy of the caller's header without what is not the
+// target's to see, and with who calls.
+func forwardedHeader(from http.Header, a *admission, requestID string) http.Header {
+	to := make(http.Header, len(from)+4)
+	for name, values := range from {
+		switch name {
+		case "Authorization", "Cookie", "Traceparent", "Tracestate", "Sec-Websocket-Protocol":
+			continue
+		}
+		if !strings.HasPrefix(name, "M3o-") {
+			to[name] = values
+		}
+	}
+	to["M3o-Customer-Id"] = []string{a.key.CustomerID}
+	to["M3o-Key-Id"] = []string{a.key.ID}
+	to["M3o-Request-Id"] = []string{requestID}
+	to["Traceparent"] = []string{traceparent()}
+	return to
+}
+
+// traceparent begins a trace (W3C Trace Context, version 00).
+func traceparent() string {
+	const digits = "0123456789abcdef"
+	text := []byte("00-00000000000000000000000000000000-0000000000000000-01")
+	for i := range text {
+		if i > 2 && i < 35 || i > 35 && i < 52 {
+			text[i] = digits[rand.Uint32()&15]
+		}
+	}
+	return string(text)
+}
+
+// answer stands between a target and the caller: it settles the call when the
+// target's status is known, before anything of the answer goes out.
+type answer struct {
+	http.ResponseWriter
+	service   *Service
+	request   *http.Request
+	admission *admission
+	requestID string
+	status    int
+	settled   bool
+	dropped   bool // the body that the target writes is not the caller's to see
+}
+
+// Unwrap lets http.ResponseController flush through.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *answer) WriteHeader(status int) {
+	if status < 200 {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	switch {
+	case status < 400:
+		w.serve(status)
+	case status >= 500 && errors.Is(w.request.Context().Err(), context.DeadlineExceeded):
+		w.replace(fault.New(fault.Timeout, "The API did not answer in time").WithID("v1"))
+	default:
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// serve settles a success and lets its answer begin.
+func (w *answer) serve(status int) {
+	a := w.admission
+	call := usageapi.Call{
+		RequestID: w.requestID, CustomerID: a.key.CustomerID, KeyID: a.key.ID, Service: a.endpoint.api, Endpoint: a.endpoint.Name,
+		Status: status, Price: a.price, Duration: w.service.now().Sub(a.at), Time: a.at, Lease: a.lease, Quotas: a.quotas, Free: a.free,
+	}
+	if err := w.service.recorder.add(call); err != nil {
+		w.service.log.Error("a served call could not be kept, so it is refused", "request", w.requestID, "error", err)
+		w.replace(unavailable(nil))
+		return
+	}
+	w.settled = true
+	w.service.settle(a, true)
+	h := w.Header()
+	h["M3o-Price"] = []string{strconv.FormatInt(int64(a.price), 10)}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// replace answers with a fault of ours in place of what the target says.
+func (w *answer) replace(err error) {
+	w.dropped = true
+	w.status = fault.From(err).Code.Status()
+	clear(w.Header())
+	w.Header().Set("M3O-Request-Id", w.requestID)
+	problem.Write(w.ResponseWriter, w.request, err)
+}
+
+func (w *answer) Write(body []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.dropped {
+		return len(body), nil
+	}
+	return w.ResponseWriter.Write(body)
+}
+
+// finish completes an answer to which the target has added nothing.
+func (w *answer) finish() {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// settle gives back what a call that was not served had set aside, also when the
+// target panicked.
+func (w *answer) settle() {
+	if !w.settled {
+		w.settled = true
+		w.service.settle(w.admission, false)
+	}
+	s, api := w.service, w.admission.endpoint.api
+	s.IncrementCalls(1, api, w.status)
+	s.ObserveCallSeconds(s.now().Sub(w.admission.at), api)
+}

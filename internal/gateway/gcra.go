@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// gcra is a rate limit by the generic cell rate algorithm with a burst of one
+// second's worth: the state is the time at which all that was admitted would have
+// arrived at an even pace. The zero value has admitted nothing.
+type gcra struct{ arrival int64 } // Unix nanoseconds
+
+// burst is how far arrivals may be ahead of time.
+const burst = int64(time.Second)
+
+// next is the arrival time after one more call at rate a second, and whether the
+// call may be admitted now.
+func (g gcra) next(now int64, rate int) (arrival int64, ok bool) {
+	arrival = max(g.arrival, now) + int64(time.Second)/int64(rate)
+	return arrival, arrival-now <= burst
+}
+
+// wait is how long until a call that was refused may be admitted.
+func wait(arrival, now int64) time.Duration { return time.Duration(arrival - now - burst) }
+
+// remaining is how many calls may come at once.
+func (g gcra) remaining(now int64, rate int) int {
+	ahead := max(g.arrival-now, 0)
+	return int((burst - ahead) * int64(rate) / int64(time.Second))
+}
+
+// limit is a rate limit in force for a call, for the headers.
+type limit struct {
+	name      string // tier or key
+	rate      int    // calls a second
+	remaining int
+}
+
+// policyOf and stateOf are the RateLimit-Policy and RateLimit fields of the IETF's
+// draft-ietf-httpapi-ratelimit-headers.
+func policyOf(limits []limit) string {
+	parts := make([]string, len(limits))
+	for i, l := range limits {
+		parts[i] = fmt.Sprintf("%q;q=%d;w=1", l.name, l.rate)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func stateOf(limits []limit) string {
+	parts := make([]string, len(limits))
+	for i, l := range limits {
+		parts[i] = fmt.Sprintf("%q;r=%d;t=1", l.name, l.remaining)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"m3o/internal/usage/usageapi"
+)
+
+func callNamed(n int) usageapi.Call {
+	return usageapi.Call{RequestID: fmt.Sprint("req_", n), CustomerID: "cus_a", Price: 10, Time: time.UnixMicro(int64(n)).UTC(), Lease: "lse_1", Quotas: []string{"qls_1"}}
+}
+
+func TestJournalGivesBackWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []usageapi.Call
+	for n := range 3 {
+		if _, err := j.append(callNamed(n)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, callNamed(n))
+	}
+	got, err := readJournal(j.active.file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJournalLineThatWasCutOffIsNotACall(t *testing.T) {
+	t.Parallel()
+	whole, err := encodeLine(callNamed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(whole) {
+		file := filepath.Join(t.TempDir(), "calls_x.log")
+		if err := os.WriteFile(file, append(append([]byte{}, whole...), whole[:cut]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		calls, err := readJournal(file)
+		if err != nil || len(calls) != 1 {
+			t.Fatalf("cut at %d: %d calls, %v", cut, len(calls), err)
+		}
+	}
+}
+
+func TestJournalDamageIsNotTakenForACall(t *testing.T) {
+	t.Parallel()
+	whole, err := encodeLine(callNamed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range len(whole) - 1 {
+		damaged := append([]byte{}, whole...)
+		damaged[at] ^= 1
+		if call, err := decodeLine(damaged); err == nil {
+			t.Fatalf("a flipped bit at %d is read as %+v", at, call)
+		}
+	}
+}
+
+func TestJournalIsEmptiedWhenItsCallsAreRecorded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := j.append(callNamed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.active.size = segmentSize // the next call begins another file
+	second, err := j.append(callNamed(2))
+	if err != nil || first == second {
+		t.Fatalf("no rotation: %v", err)
+	}
+	if err := j.done(first, 1); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(files) != 1 {
+		t.Fatalf("left are %v", files)
+	}
+	if err := j.done(second, 1); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(j.active.file.Name()); err != nil || info.Size() != 0 {
+		t.Fatalf("not emptied: %v, %v", info, err)
+	}
+	if _, err := j.append(callNamed(3)); err != nil {
+		t.Fatal(err)
+	}
+	if calls, err := readJournal(j.active.file.Name()); err != nil || len(calls) != 1 || calls[0].RequestID != "req_3" {
+		t.Fatalf("after emptying: %+v, %v", calls, err)
+	}
+}
+
+func FuzzDecodeLine(f *testing.F) {
+	line, err := encodeLine(callNamed(1))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(line)
+	f.Add([]byte("00000000 {}"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if _, err := decodeLine(line); err == nil {
+			if _, err := encodeLine(callNamed(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestRateAdmitsABurstAndThenItsPace(t *testing.T) {
+	t.Parallel()
+	var g gcra
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	admit := func(n int) (served int) {
+		for range n {
+			if next, ok := g.next(now, 10); ok {
+				g.arrival = next
+				served++
+			}
+		}
+		return served
+	}
+	if n := admit(50); n != 10 {
+		t.Errorf("a burst of %d, want 10", n)
+	}
+	if left := g.remaining(now, 10); left != 0 {
+		t.Errorf("%d remain", left)
+	}
+	now += int64(300 * time.Millisecond)
+	if left := g.remaining(now, 10); left != 3 {
+		t.Errorf("%d remain after 300 ms, want 3", left)
+	}
+	if n := admit(50); n != 3 {
+		t.Errorf("%d after 300 ms, want 3", n)
+	}
+	now -= int64(time.Hour) // the clock jumps back: nothing is admitted too much
+	if n := admit(50); n != 0 {
+		t.Errorf("%d after the clock jumped back", n)
+	}
+}

@@ -1,0 +1,228 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"m3o/internal/auth"
+	"m3o/internal/balance"
+	"m3o/internal/balance/balanceapi"
+	"m3o/internal/billing/billingapi"
+	"m3o/internal/billing/billingapi/billingapifakes"
+	"m3o/internal/bus"
+	"m3o/internal/bus/outbox"
+	"m3o/internal/config"
+	"m3o/internal/customers/customersapi"
+	"m3o/internal/customers/customersapi/customersapifakes"
+	"m3o/internal/db"
+	"m3o/internal/fault"
+	"m3o/internal/gateway"
+	"m3o/internal/keys/keysapi"
+	"m3o/internal/keys/keysapi/keysapifakes"
+	"m3o/internal/money"
+	"m3o/internal/publicapi/publicapiapi"
+	"m3o/internal/publicapi/publicapiapi/publicapiapifakes"
+	"m3o/internal/usage"
+	"m3o/internal/usage/usageapi"
+)
+
+// door is a gateway over the real usage and balance; keys, the catalogue and the
+// tiers are what the test says.
+type door struct {
+	t       *testing.T
+	gateway *gateway.Service
+	balance *balance.Service
+	usage   *usage.Service
+	db      *db.DB
+	bus     bus.Bus
+	outbox  *outbox.Outbox
+	log     *slog.Logger
+	target  atomic.Pointer[http.HandlerFunc]
+	journal string
+
+	mu        sync.Mutex
+	keys      map[string]keysapi.Record // by hash
+	tier      billingapi.Tier
+	catalogue publicapiapi.Catalogue
+	down      map[string]bool // fakes that answer fault.Unavailable
+}
+
+const customer = "cus_a"
+
+// newDoor opens the gateway with one key of one customer, free of limits but its
+// balance, and an API called demo.
+func newDoor(t *testing.T, d *db.DB) *door {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	ob := outbox.New(d, time.Now, log)
+	s := &door{
+		t: t, db: d, outbox: ob, log: log, bus: bus.NewMemory(bus.MemoryConfig{Logger: log, DeadLetter: ob.DeadLetter}),
+		journal: t.TempDir(), keys: map[string]keysapi.Record{}, tier: billingapi.Tier{ID: "free", FreeCalls: 10_000}, down: map[string]bool{},
+	}
+	s.catalogue = publicapiapi.Catalogue{Version: 1, APIs: []publicapiapi.Route{{Name: "demo", Target: "service:demo", Endpoints: []publicapiapi.EndpointRoute{
+		{Name: "Demo.Paid", Path: "/paid", Price: 10_000},
+		{Name: "Demo.Free", Path: "/free"},
+		{Name: "Demo.Quota", Path: "/quota", Price: 10_000, Quota: 2},
+		{Name: "Demo.Typed", Path: "/typed", Schema: publicapiapi.Schema{"postcode": "string", "count": "integer", "tags": "array"}},
+	}}}}
+	s.answer(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, `{"ok":true}`) })
+	t.Cleanup(s.bus.Handle("demo", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.target.Load())(w, r) })))
+	s.services(d, ob)
+	s.open()
+	t.Cleanup(func() {
+		if err := s.gateway.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// services starts usage and balance.
+func (s *door) services(d *db.DB, ob *outbox.Outbox) {
+	s.t.Helper()
+	people := &customersapifakes.FakeService{}
+	people.StatusReturns(customersapi.IsVerified, nil)
+	var err error
+	s.usage, err = usage.New(usage.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Billing: &billingapifakes.FakeService{}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.balance, err = balance.New(balance.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Customers: people, Usage: s.usage})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(s.usage.Register(s.bus))
+	s.t.Cleanup(s.balance.Register(s.bus))
+	for _, source := range []string{usageapi.Host, balanceapi.Host} {
+		relay := ob.Relay(s.bus, source)
+		relay.Start()
+		s.t.Cleanup(relay.Stop)
+	}
+}
+
+// open starts a gateway on the door's journal, as after a kill if there was one before.
+func (s *door) open() {
+	s.t.Helper()
+	keys, tiers, catalogue := &keysapifakes.FakeService{}, &billingapifakes.FakeService{}, &publicapiapifakes.FakeService{}
+	keys.LookupCalls(func(_ context.Context, hash string) (keysapi.Record, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		record, ok := s.keys[hash]
+		if s.down["keys"] {
+			return record, fault.New(fault.Unavailable, "keys are away")
+		}
+		if !ok {
+			return record, fault.New(fault.NotFound, "no such key")
+		}
+		return record, nil
+	})
+	tiers.TierOfCalls(func(context.Context, string) (billingapi.Tier, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.down["billing"] {
+			return billingapi.Tier{}, fault.New(fault.Unavailable, "billing is away")
+		}
+		return s.tier, nil
+	})
+	catalogue.SnapshotCalls(func(context.Context) (publicapiapi.Catalogue, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.catalogue, nil
+	})
+	g, err := gateway.New(gateway.Deps{
+		Bus: s.bus, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Journal: s.journal,
+		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: s.balance, Billing: tiers,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := g.Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.gateway = g
+	s.t.Cleanup(g.Register(s.bus))
+}
+
+func (s *door) answer(h http.HandlerFunc) { s.target.Store(&h) }
+
+// key issues a key; change may alter its record.
+func (s *door) key(change func(*keysapi.Record)) string {
+	s.t.Helper()
+	text, err := keysapi.NewKey(rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	record := keysapi.Record{ID: "key_" + text[4:8], CustomerID: customer, Scopes: []string{"*"}}
+	if change != nil {
+		change(&record)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[keysapi.Hash(text)] = record
+	return text
+}
+
+// set changes what the fakes say.
+func (s *door) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+var credits atomic.Int64
+
+func (s *door) credit(amount money.Micros) {
+	s.t.Helper()
+	_, err := s.balance.Increment(s.admin(), customer, amount, "top-up", fmt.Sprint("top-up ", credits.Add(1)), true)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *door) admin() context.Context {
+	return auth.With(s.t.Context(), auth.Account{ID: "cus_admin", Type: auth.TypeAdmin})
+}
+
+// call calls an endpoint with a key and a JSON body.
+func (s *door) call(key, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(s.t.Context(), "POST", path, strings.NewReader(body))
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	return s.do(r)
+}
+
+func (s *door) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.gateway.ServeHTTP(w, r)
+	return w
+}
+
+func (s *door) wantBalance(want money.Micros) {
+	s.t.Helper()
+	current, _, err := s.balance.Current(s.admin(), customer)
+	if err != nil || current != want {
+		s.t.Fatalf("the balance is %d, want %d (%v)", current, want, err)
+	}
+}
+
+func (s *door) records() []usageapi.Record {
+	s.t.Helper()
+	records, _, err := s.usage.ListRecords(s.admin(), customer, 1000, "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return records
+}
