@@ -240,7 +240,7 @@ func (v *view) tag(e *spec.Entry, a spec.Arg, result bool) string {
 	if e.Section != "events" {
 		switch a.Name {
 		case spec.RequestBody, spec.ResponseBody:
-			return `json:"-" rpc:"body"`
+			return `json:"` + a.Name + `" rpc:"body"` // named, so that a stored answer keeps it
 		case spec.StatusCode:
 			return `json:"-" rpc:"status"`
 		}

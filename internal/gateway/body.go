@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"m3o/internal/fault"
 	"m3o/internal/publicapi/publicapiapi"
+	"m3o/internal/rpc"
 )
 
 // tooLarge is the fault of a body over the limit.
@@ -54,9 +54,7 @@ func limitBody(r *http.Request, limit int64) error {
 // endpoint's schema; what the body says wins. A body without either passes
 // through unmodified.
 func asJSON(r *http.Request, schema publicapiapi.Schema) error {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	isForm := kind == "application/x-www-form-urlencoded"
-	if r.URL.RawQuery == "" && !isForm {
+	if r.URL.RawQuery == "" && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return nil
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -71,7 +69,7 @@ func asJSON(r *http.Request, schema publicapiapi.Schema) error {
 	}
 	members := map[string]json.RawMessage{}
 	addValues(members, query, schema)
-	if isForm {
+	if rpc.IsForm(r.Header, body) {
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
 			return fault.Wrap(fault.Invalid, err, "The form is not well formed").WithID("v1")

@@ -348,6 +348,7 @@ func TestQueryAndFormBecomeJSONOfTheSchemasTypes(t *testing.T) {
 		{"GET", "?count=many&tags=a&tags=b&other=5", "", "", `POST /typed {"count":"many","other":"5","tags":["a","b"]}`},
 		{"POST", "?count=1", "application/json", `{"count": 2}`, `POST /typed {"count":2}`},
 		{"POST", "", "application/x-www-form-urlencoded", `count=3&postcode=007`, `POST /typed {"count":3,"postcode":"007"}`},
+		{"POST", "", "application/x-www-form-urlencoded", `{"count":4}`, `POST /typed {"count":4}`},
 		{"POST", "", "application/json", `{ "as" : [it, is`, `POST /typed { "as" : [it, is`},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), test.method, "/v1/demo/typed"+test.query, strings.NewReader(test.body))

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// MatchPath matches a path against a pattern of service.yaml: {name} takes one
-// segment, {name+} (only last) takes the rest. Unnamed arguments are called
-// path1, path2 … by their position among the arguments.
+// MatchPath matches a path, escaped as it came, against a pattern of service.yaml:
+// {name} takes one segment, {name+} (only last) takes the rest. Unnamed arguments
+// are called path1, path2 … by their position among the arguments. What it returns
+// is unescaped.
 func MatchPath(pattern, path string) (args map[string]string, ok bool) {
 	args = map[string]string{}
 	for n := 1; ; {
@@ -21,21 +22,29 @@ func MatchPath(pattern, path string) (args map[string]string, ok bool) {
 			n++
 		}
 		if greedy {
-			args[name] = strings.TrimPrefix(path, "/")
+			args[name] = unescape(strings.TrimPrefix(path, "/"))
 			return args, strings.HasPrefix(path, "/")
 		}
 		got, pathRest, pathMore := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		switch {
-		case isArg && got == "", !isArg && got != want, more != pathMore:
+		case isArg && got == "", !isArg && unescape(got) != want, more != pathMore:
 			return nil, false
 		case isArg:
-			args[name] = got
+			args[name] = unescape(got)
 		}
 		if !more {
 			return args, true
 		}
 		pattern, path = "/"+patternRest, "/"+pathRest
 	}
+}
+
+// unescape undoes percent-encoding; what is not well encoded stays as it is.
+func unescape(segment string) string {
+	if text, err := url.PathUnescape(segment); err == nil {
+		return text
+	}
+	return segment
 }
 
 // FillPath puts arguments into a pattern; a missing one leaves its segment empty.

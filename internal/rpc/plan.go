@@ -83,7 +83,7 @@ func (p *plan) decode(r *http.Request, pattern string, into reflect.Value) ([]by
 		}
 	}
 	if strings.Contains(pattern, "{") {
-		args, _ := MatchPath(pattern, r.URL.Path)
+		args, _ := MatchPath(pattern, r.URL.EscapedPath())
 		for name, value := range args {
 			if err := p.decodeValues(url.Values{name: {value}}, into); err != nil {
 				return nil, err
@@ -97,8 +97,7 @@ func (p *plan) decodeBody(r *http.Request, body []byte, into reflect.Value) erro
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil && kind == "application/x-www-form-urlencoded" && p.body < 0 {
+	if IsForm(r.Header, body) && p.body < 0 {
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
 			return fault.Wrap(fault.Invalid, err, "the form is not well formed")
@@ -125,6 +124,13 @@ func (p *plan) decodeBody(r *http.Request, body []byte, into reflect.Value) erro
 		}
 	}
 	return nil
+}
+
+// IsForm says whether a body is a form. curl calls every body one that is given
+// with -d: what looks like a JSON object is taken for what it is.
+func IsForm(header http.Header, body []byte) bool {
+	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 }
 
 func decodeJSON(name string, raw []byte, into reflect.Value) error {

@@ -124,7 +124,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	candidates := m.exact[r.URL.Path]
 	if candidates == nil {
 		for _, route := range m.patterns {
-			if _, ok := MatchPath(route.Path, r.URL.Path); ok {
+			if _, ok := MatchPath(route.Path, r.URL.EscapedPath()); ok {
 				candidates = append(candidates, route)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"m3o/internal/bus"
-	"m3o/internal/fault"
+
 	"m3o/internal/money"
 	"m3o/internal/rpc"
 )
@@ -185,5 +185,3 @@ func ListenOnChanged(b bus.Bus, group string, call func(ctx context.Context, id 
 		return out, err
 	})
 }
-
-var errSample = fault.New(fault.NotFound, "sample does not exist")

@@ -197,7 +197,7 @@ type OpenAPIIn struct {
 
 // OpenAPIOut are the results of OpenAPI.
 type OpenAPIOut struct {
-	HTTPResponseBody any `json:"-" rpc:"body"`
+	HTTPResponseBody any `json:"httpResponseBody" rpc:"body"`
 }
 
 func fnOpenAPI() rpc.Function {
@@ -211,7 +211,7 @@ type PostmanIn struct {
 
 // PostmanOut are the results of Postman.
 type PostmanOut struct {
-	HTTPResponseBody any `json:"-" rpc:"body"`
+	HTTPResponseBody any `json:"httpResponseBody" rpc:"body"`
 }
 
 func fnPostman() rpc.Function {
