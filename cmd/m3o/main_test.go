@@ -1,0 +1,252 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"m3o/internal/app/apptest"
+)
+
+// binary builds the program once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "m3o-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "m3o")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", &exec.Error{Name: string(out), Err: err}
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// result is how a run ended.
+type result struct {
+	code     int
+	out, err string
+}
+
+// m3o runs the program in an empty directory; env lines are NAME=value.
+func m3o(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	command := prepared(t, env, args...)
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return result{command.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+func prepared(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), path, args...)
+	command.Dir = t.TempDir()
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + command.Dir}, env...)
+	return command
+}
+
+func TestWhatIsWrongIsOneSentence(t *testing.T) {
+	t.Parallel()
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = port.Close() })
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free := "--listen=127.0.0.1:0"
+	for name, c := range map[string]struct {
+		args []string
+		env  []string
+		code int
+		want string
+	}{
+		"WrongFlag":        {[]string{"--lisen=:1"}, nil, 2, `unknown flag --lisen`},
+		"WrongCommand":     {[]string{"serv"}, nil, 2, "serv"},
+		"NoArgument":       {[]string{"call"}, nil, 2, "<service>"},
+		"PortInUse":        {[]string{"--listen=" + port.Addr().String()}, nil, 1, "is in use by another program"},
+		"NoPostgres":       {[]string{free, "--db=postgres://127.0.0.1:1/m3o"}, nil, 1, "cannot reach the database"},
+		"NoPostgresByEnv":  {[]string{free}, []string{"M3O_DB=postgres://127.0.0.1:1/m3o"}, 1, "cannot reach the database"},
+		"NotPostgres":      {[]string{free, "--db=mysql://x"}, nil, 1, "--db takes a postgres:// URL"},
+		"BadDirectory":     {[]string{free, "--data=" + filepath.Join(file, "data")}, nil, 1, "cannot be made"},
+		"BadLog":           {[]string{free, "--log=loud"}, nil, 1, "--log loud"},
+		"NATS":             {[]string{"--bus=nats://127.0.0.1"}, nil, 1, "--bus"},
+		"Redis":            {[]string{"--redis=redis://127.0.0.1"}, nil, 1, "--redis"},
+		"SomeServices":     {[]string{"--services=keys"}, nil, 1, "--services"},
+		"HalfAnAdmin":      {[]string{free}, []string{"M3O_ADMIN_EMAIL=a@example.com"}, 1, "belong together"},
+		"NoConfig":         {[]string{free, "--config=none.yaml"}, nil, 1, "none.yaml"},
+		"CallWithoutKey":   {[]string{"call", "helloworld", "call"}, nil, 1, "M3O_API_TOKEN"},
+		"CallBadJSON":      {[]string{"call", "helloworld", "call", "{"}, []string{"M3O_API_TOKEN=x"}, 1, "not valid JSON"},
+		"CallNobody":       {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=http://127.0.0.1:1"}, 1, "cannot be reached"},
+		"CallBadAddress":   {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=:"}, 1, "is not a URL"},
+		"BackupOfNothing":  {[]string{"backup", "copy.db"}, nil, 1, "there is no database"},
+		"ValidateNothing":  {[]string{"validate", "none.yaml"}, nil, 1, "none.yaml"},
+		"GenerateOutside":  {[]string{"generate"}, nil, 1, "go.mod"},
+		"BackupOfPostgres": {[]string{"backup", "--db=postgres://x", "copy.db"}, nil, 1, "pg_dump"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := m3o(t, c.env, c.args...)
+			said := strings.TrimSuffix(got.err, "\n")
+			if got.code != c.code || !strings.Contains(said, c.want) || strings.Contains(said, "\n") || got.out != "" {
+				t.Errorf("exit %d, stderr %q, stdout %q", got.code, got.err, got.out)
+			}
+		})
+	}
+}
+
+func TestHelpNamesEveryFlagWithItsVariable(t *testing.T) {
+	t.Parallel()
+	got := m3o(t, nil, "serve", "--help")
+	for _, flag := range []string{"listen", "data", "db", "bus", "redis", "services", "config", "log", "no-demo"} {
+		variable := "$M3O_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+		if got.code != 0 || !strings.Contains(got.out, "--"+flag) || !strings.Contains(got.out, variable) {
+			t.Errorf("exit %d: --help does not show --%s and %s:\n%s", got.code, flag, variable, got.out)
+		}
+	}
+}
+
+func TestServesUntilASignal(t *testing.T) {
+	t.Parallel()
+	command := prepared(t, []string{"M3O_LISTEN=127.0.0.1:0", "M3O_LOG=info,json"})
+	var logs bytes.Buffer
+	command.Stderr = &logs
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, key := firstCall(t, out)
+	pasted, err := exec.Command("sh", "-c", line).Output()
+	if err != nil || !strings.Contains(string(pasted), "Hello John") {
+		t.Errorf("%s: %v %s", line, err, pasted)
+	}
+	address, _, _ := strings.Cut(strings.TrimPrefix(line, "curl "), "/v1/")
+	got := m3o(t, []string{"M3O_ADDRESS=" + address, "M3O_API_TOKEN=" + key}, "call", "helloworld", "call", `{"name":"Jane"}`)
+	if got.code != 0 || got.out != "{\"message\":\"Hello Jane\"}\n" {
+		t.Errorf("call: %+v", got)
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	var record map[string]any
+	for l := range strings.Lines(logs.String()) {
+		if err := json.Unmarshal([]byte(l), &record); err != nil {
+			t.Errorf("not JSON: %s", l)
+		}
+	}
+	if record["msg"] != "m3o has stopped" || strings.Contains(logs.String(), key) {
+		t.Errorf("the log ends with %v", record)
+	}
+}
+
+// firstCall reads what the start prints up to the command to paste.
+func firstCall(t *testing.T, out interface{ Read([]byte) (int, error) }) (command, key string) {
+	t.Helper()
+	var text bytes.Buffer
+	chunk := make([]byte, 4096)
+	for !strings.Contains(text.String(), "'\n") {
+		n, err := out.Read(chunk)
+		text.Write(chunk[:n])
+		if err != nil {
+			t.Fatalf("it printed %q: %v", text.String(), err)
+		}
+	}
+	for line := range strings.Lines(text.String()) {
+		if strings.HasPrefix(line, "curl ") {
+			command = strings.TrimSpace(line)
+		}
+		if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "Key" {
+			key = fields[1]
+		}
+	}
+	if command == "" || key == "" {
+		t.Fatalf("no command or key in %q", text.String())
+	}
+	return command, key
+}
+
+func TestCallTellsWhyItFailed(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	got := m3o(t, []string{"M3O_ADDRESS=" + s.URL, "M3O_API_TOKEN=m3o_nonsense"}, "call", "helloworld", "call")
+	if got.code != 1 || !strings.Contains(got.err, "401") || !strings.Contains(got.err, "req_") || got.out != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCallPrintsAStreamLineByLine(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	key, _ := s.Key(s.SignUp("jane@example.com").Token)
+	got := m3o(t, []string{"M3O_ADDRESS=" + s.URL, "M3O_API_TOKEN=" + key}, "call", "helloworld", "stream", `{"name":"Jane","messages":3}`)
+	if got.code != 0 || got.out != strings.Repeat("{\"message\":\"Hello Jane\"}\n", 3) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCommandsThatOnlyLook(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"services": "/v1/api/keys/generate", "openapi": `"openapi":"3.1.0"`, "version": "m3o ", "migrate": "up to date",
+	} {
+		if got := m3o(t, nil, args); got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	bad := filepath.Join(t.TempDir(), "service.yaml")
+	if err := os.WriteFile(bad, []byte("general:\n  hots: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good, err := filepath.Abs("../../internal/helloworld/service.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m3o(t, nil, "validate", good); got.code != 0 || got.out != "" {
+		t.Errorf("a good file: %+v", got)
+	}
+	if got := m3o(t, nil, "validate", bad); got.code != 1 || !strings.Contains(got.out, bad+":2:") {
+		t.Errorf("a bad file: %+v", got)
+	}
+	got := m3o(t, nil, "validate", "--json", bad)
+	var findings []struct {
+		Line    int
+		Message string
+	}
+	if err := json.Unmarshal([]byte(got.out), &findings); err != nil || got.code != 1 || len(findings) != 2 || findings[1].Line != 2 || !strings.Contains(findings[1].Message, "hots") {
+		t.Errorf("as JSON: %+v %v", got, err)
+	}
+}

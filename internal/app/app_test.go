@@ -1,0 +1,284 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"m3o/internal/app"
+	"m3o/internal/app/apptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAStrangerSignsUpCallsAndSeesWhatItCost(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	jane := s.SignUp("jane@example.com")
+	key, _ := s.Key(jane.Token)
+	before := s.Balance(jane.Token)
+	answer := s.Call(key, "helloworld/call", map[string]string{"name": "Jane"})
+	if answer.Status != 200 || string(bytes.TrimSpace(answer.Body)) != `{"message":"Hello Jane"}` {
+		t.Fatalf("%d %s", answer.Status, answer.Body)
+	}
+	price, err := strconv.ParseInt(answer.Header.Get("M3O-Price"), 10, 64)
+	if err != nil || price <= 0 || s.Balance(jane.Token) != before-price {
+		t.Errorf("price %d, balance %d → %d", price, before, s.Balance(jane.Token))
+	}
+	var list struct {
+		Records []struct {
+			RequestID string `json:"request_id"`
+		}
+	}
+	s.Must("/usage/list-records", jane.Token, map[string]any{}, &list)
+	if len(list.Records) != 1 || list.Records[0].RequestID != answer.Header.Get("M3O-Request-Id") {
+		t.Errorf("records %+v", list.Records)
+	}
+}
+
+func TestTheFirstStartPrintsWhatOneNeedsAndTheNextDoesNot(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Demo(), func(c *app.Config) { c.AdminEmail, c.AdminPassword = "", "" })
+	command := s.Printed[strings.Index(s.Printed, "\ncurl ")+1:]
+	fields := strings.SplitN(strings.TrimSpace(command), " -", 4)
+	if len(fields) != 4 {
+		t.Fatalf("no curl line in\n%s", s.Printed)
+	}
+	header := func(field string) string { return strings.Trim(strings.TrimPrefix(field, "H "), `"`) }
+	path := strings.TrimPrefix(fields[0], "curl "+s.URL)
+	body := strings.Trim(strings.TrimPrefix(fields[3], "d "), "'")
+	if a := s.Do("POST", path, "", body, header(fields[1]), header(fields[2])); a.Status != 200 || !strings.Contains(string(a.Body), "Hello John") {
+		t.Errorf("%s: %d %s", command, a.Status, a.Body)
+	}
+	for _, who := range []string{"admin@localhost", "demo@localhost"} {
+		_, rest, _ := strings.Cut(s.Printed, who)
+		_, rest, _ = strings.Cut(rest, "password ")
+		password, _, _ := strings.Cut(strings.Fields(rest)[0], " ")
+		if session := s.Login(who, password); session.Token == "" {
+			t.Errorf("%s cannot log in", who)
+		} else if who == "demo@localhost" && s.Balance(session.Token) < 999_000 {
+			t.Errorf("the demo customer has %d", s.Balance(session.Token))
+		}
+	}
+	s.Restart()
+	if strings.Contains(s.Printed, "password") || strings.Contains(s.Printed, "m3o_") || !strings.Contains(s.Printed, s.URL) {
+		t.Errorf("the second start printed\n%s", s.Printed)
+	}
+}
+
+func TestTheAdminIsWhoTheOperatorSays(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	if strings.Contains(s.Printed, apptest.AdminPassword) || strings.Contains(s.Printed, "demo") {
+		t.Errorf("printed\n%s", s.Printed)
+	}
+	s.Must("/customers/list", s.AdminToken(), map[string]any{}, nil)
+}
+
+func TestStartRefusesWithASentence(t *testing.T) {
+	t.Parallel()
+	running := apptest.Start(t)
+	file := filepath.Join(t.TempDir(), "file")
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	for path, text := range map[string]string{file: "", config: "billing:\n  Tires: {}\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*app.Config)
+		want   string
+	}{
+		"SecondProcess":    {func(c *app.Config) { c.Data = running.Data }, "another m3o is using the data directory"},
+		"PortInUse":        {func(c *app.Config) { c.Listen = strings.TrimPrefix(running.URL, "http://") }, "is in use by another program"},
+		"NoDirectory":      {func(c *app.Config) { c.Data = filepath.Join(file, "data") }, "cannot be made"},
+		"NoPostgres":       {func(c *app.Config) { c.DB = "postgres://127.0.0.1:1/x" }, "cannot reach the database"},
+		"MisspeltConfig":   {func(c *app.Config) { c.ConfigFile = config }, "billing.tires"},
+		"NoConfig":         {func(c *app.Config) { c.ConfigFile = filepath.Join(file, "x") }, "config file"},
+		"HalfAnAdmin":      {func(c *app.Config) { c.AdminPassword = "" }, "M3O_ADMIN_PASSWORD"},
+		"BadValue":         {func(c *app.Config) { c.Environ = []string{"M3O_GATEWAY_BODYLIMIT=lots"} }, "gateway.BodyLimit"},
+		"BadOrigins":       {func(c *app.Config) { c.Environ = []string{"M3O_EDGE_ORIGINS={}"} }, "edge.Origins"},
+		"WeakPassword":     {func(c *app.Config) { c.AdminPassword = "short" }, "too short"},
+		"NoAddress":        {func(c *app.Config) { c.Listen = "nonsense" }, "host:port"},
+		"NoDataDirectory":  {func(c *app.Config) { c.Data = "" }, "--data"},
+		"AdminIsNoAddress": {func(c *app.Config) { c.AdminEmail = "nobody" }, "email"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := app.Config{
+				Listen: "127.0.0.1:0", Data: t.TempDir(), AdminEmail: apptest.AdminEmail, AdminPassword: apptest.AdminPassword,
+				Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().UTC() },
+			}
+			c.change(&config)
+			a, err := app.Start(t.Context(), config)
+			if err == nil {
+				_ = a.Stop()
+				t.Fatal("it started")
+			}
+			if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// slow is a log that lets a test wait for a line.
+type slow struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *slow) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *slow) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func TestStopLetsRequestsFinishAndStopsInReverse(t *testing.T) {
+	t.Parallel()
+	log := &slow{}
+	s := apptest.Start(t, apptest.Log(log))
+	reader, writer := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/customers/login", reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	if _, err := writer.Write([]byte(`{"email":"nobody@example.com",`)); err != nil {
+		t.Fatal(err)
+	}
+	s.Await("the request to arrive", func() bool {
+		return strings.Contains(string(s.Do("GET", "/metrics", "", nil).Body), "\nm3o_http_requests_running 2\n")
+	})
+	stopped := make(chan struct{})
+	go func() { s.Stop(); close(stopped) }()
+	s.Await("stopping", func() bool { return strings.Contains(log.String(), "part=requests") })
+	if _, err := writer.Write([]byte(`"password":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	_ = writer.Close()
+	if status := <-answered; status != 401 {
+		t.Errorf("the running request got %d", status)
+	}
+	<-stopped
+	at := -1
+	for _, part := range []string{"requests", "tickers", "gateway", `"balance relay"`, `"emails on the bus"`, "database", `"data directory"`, "port"} {
+		next := strings.Index(log.String(), "part="+part)
+		if next < at {
+			t.Errorf("%s stopped too early", part)
+		}
+		at = next
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &slow{}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- app.Run(ctx, app.Config{
+			Listen: "127.0.0.1:0", Data: t.TempDir(), NoDemo: true, Now: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		})
+	}()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), "m3o is running"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not run")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestBackupIsADatabaseThatStarts(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	jane := s.SignUp("jane@example.com")
+	dir := t.TempDir()
+	config := app.Config{Data: s.Data, Log: slog.New(slog.DiscardHandler)}
+	if err := app.Backup(t.Context(), config, filepath.Join(dir, "m3o.db")); err != nil {
+		t.Fatal(err)
+	}
+	copied := apptest.Start(t, apptest.Data(dir))
+	if got := copied.Balance(jane.Token); got != s.Balance(jane.Token) {
+		t.Errorf("the copy says %d", got)
+	}
+	for file, c := range map[string]app.Config{
+		filepath.Join(dir, "m3o.db"): config,
+		filepath.Join(dir, "new"):    {Data: t.TempDir()},
+		filepath.Join(dir, "other"):  {DB: "postgres://x"},
+	} {
+		if err := app.Backup(t.Context(), c, file); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestReadinessNamesTheParts(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	if a := s.Do("GET", "/readyz", "", nil); a.Status != 200 || !strings.Contains(string(a.Body), `"database":"ready"`) {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestOpenAPIShowsThePlatformAndWhatIsOnSale(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	served := s.Do("GET", "/openapi.json", "", nil)
+	printed, err := app.OpenAPI(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{`"/v1/helloworld/call"`, `"/customers/login"`, `"/signup/user"`, `"/v1/api/keys/generate"`} {
+		if !strings.Contains(string(served.Body), path) || !strings.Contains(string(printed), path) {
+			t.Errorf("%s is missing", path)
+		}
+	}
+	if strings.Contains(string(served.Body), "close-lease") {
+		t.Error("an internal function is shown")
+	}
+}
+
+func TestWiringsSayWhoHearsWhat(t *testing.T) {
+	t.Parallel()
+	all, err := app.Wirings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hears := map[string]string{}
+	for _, w := range all {
+		hears[w.Host] = strings.Join(w.Hears, " ")
+	}
+	if !strings.Contains(hears["gateway"], "keys.on-keys-changed") || !strings.Contains(hears["balance"], "topic:requests") {
+		t.Errorf("%v", hears)
+	}
+}

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"m3o/internal/db"
+	"m3o/migrations"
+)
+
+// What is in the data directory, beside the gateway's journal.
+const (
+	storeFile = "m3o.db"
+	lockFile  = "lock"
+)
+
+// errLocked is what lock answers when another process has the file.
+var errLocked = errors.New("locked")
+
+// lockData makes the data directory this process's own until unlock.
+func lockData(dir string) (unlock func() error, err error) {
+	if dir == "" {
+		return nil, errors.New("no data directory is given: set --data")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be made: %w", dir, reason(err))
+	}
+	unlock, err = lock(filepath.Join(dir, lockFile))
+	switch {
+	case errors.Is(err, errLocked):
+		return nil, fmt.Errorf("another m3o is using the data directory %s: stop it, or give this one a directory of its own with --data", dir)
+	case err != nil:
+		return nil, fmt.Errorf("the data directory %s cannot be written: %w", dir, reason(err))
+	}
+	return unlock, nil
+}
+
+// reason is the error without the path that a sentence has named already.
+func reason(err error) error {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
+
+// openDB opens the database that the configuration names. Its error is one line,
+// where a driver tells of every address that it has tried.
+func openDB(ctx context.Context, c Config) (*db.DB, error) {
+	config := db.Config{URL: c.DB, Logger: c.Log}
+	if c.DB == "" {
+		config.Path = filepath.Join(c.Data, storeFile)
+	}
+	d, err := db.Open(ctx, config)
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, errors.New(first)
+	}
+	return d, nil
+}
+
+// Migrate brings the database up to date without starting anything.
+func Migrate(ctx context.Context, c Config) error {
+	if c.DB == "" {
+		unlock, err := lockData(c.Data)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unlock() }()
+	}
+	d, err := openDB(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Migrate(ctx, d, migrations.FS), d.Close())
+}
+
+// Backup writes a copy of the SQLite database as it is at one moment to a new
+// file; a running m3o goes on. Calls that the gateway has answered within the
+// last moment and not recorded yet are not in it.
+func Backup(ctx context.Context, c Config, file string) error {
+	if c.DB != "" {
+		return errors.New("backup copies the embedded database: use pg_dump for Postgres")
+	}
+	source := filepath.Join(c.Data, storeFile)
+	if _, err := os.Stat(source); err != nil {
+		return fmt.Errorf("there is no database at %s: %w", source, reason(err))
+	}
+	target, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before SQLite makes it, for its mode
+	if err != nil {
+		return fmt.Errorf("the backup %s cannot be made: %w", file, reason(err))
+	}
+	if err := target.Close(); err != nil {
+		return fmt.Errorf("the backup %s cannot be made: %w", file, reason(err))
+	}
+	d, err := openDB(ctx, c)
+	if err != nil {
+		return errors.Join(err, os.Remove(file))
+	}
+	if _, err := d.Exec(ctx, "VACUUM INTO $1", file); err != nil {
+		return errors.Join(fmt.Errorf("write the backup %s: %w", file, err), d.Close(), os.Remove(file))
+	}
+	return d.Close()
+}
