@@ -7,6 +7,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -96,26 +97,36 @@ func (v *Value[T]) refused(text string, err error) error {
 	return fmt.Errorf("config %s.%s: %q is not allowed: %w", v.property.Host, v.property.Name, text, err)
 }
 
-// parse reads a text as T; the empty text is T's zero value.
+// parse reads a text as T; the empty text is T's zero value. Errors do not show
+// the text: it may be a secret.
 func parse[T Kind](text string) (value T, err error) {
 	if text == "" {
 		return value, nil
 	}
+	kind := ""
 	switch p := any(&value).(type) {
 	case *string:
 		*p = text
 	case *bool:
+		kind = "true or false"
 		*p, err = strconv.ParseBool(text)
 	case *int:
+		kind = "a whole number"
 		*p, err = strconv.Atoi(text)
 	case *int64:
+		kind = "a whole number"
 		*p, err = strconv.ParseInt(text, 10, 64)
 	case *float64:
+		kind = "a number"
 		*p, err = strconv.ParseFloat(text, 64)
 	case *time.Duration:
+		kind = "a duration such as 5m"
 		*p, err = time.ParseDuration(text)
 	}
-	return value, err
+	if err != nil {
+		return value, errors.New("it must be " + kind)
+	}
+	return value, nil
 }
 
 // canonical makes names comparable: case, dashes, dots and underscores do not matter.

@@ -45,6 +45,7 @@ type batcher struct {
 	busy   bool // somebody is alone in a transaction, or lead runs
 	queue  []*member
 	groups sync.WaitGroup // running leads, for Close
+	kept   *statements    // of the pool that writes
 }
 
 // join queues the caller, or answers nil when nobody is at work.
@@ -55,7 +56,7 @@ func (b *batcher) join(ctx context.Context, fn func(tx *Tx) error) *member {
 		b.busy = true
 		return nil
 	}
-	m := &member{ctx: ctx, fn: fn, turn: make(chan *Tx), ran: make(chan error), done: make(chan error, 1)}
+	m := &member{ctx: ctx, fn: fn, kept: b.kept, turn: make(chan *Tx), ran: make(chan error), done: make(chan error, 1)}
 	b.queue = append(b.queue, m)
 	return m
 }
@@ -137,6 +138,7 @@ const (
 type member struct {
 	ctx   context.Context
 	fn    func(tx *Tx) error
+	kept  *statements
 	state atomic.Int32
 
 	turn chan *Tx   // the lead's: run now, in this transaction; nil: in one of your own
@@ -168,7 +170,7 @@ func (m *member) run(ctx context.Context, tx *sql.Tx) error {
 	if m.err = m.ctx.Err(); m.err != nil {
 		return nil
 	}
-	m.err = m.give(&Tx{tx: tx, shared: ctx})
+	m.err = m.give(&Tx{tx: tx, shared: ctx, kept: m.kept})
 	if retryable(m.err) {
 		return m.err
 	}

@@ -73,6 +73,7 @@ type DB struct {
 	read    *sql.DB // SQLite: four connections that cannot write; Postgres: the same pool
 	log     *slog.Logger
 	batch   batcher
+	kept    *statements // of write, on SQLite
 }
 
 // Open opens the database and makes sure that it answers; a Postgres that does not within 5 seconds is an error.
@@ -103,6 +104,7 @@ func opened(d *DB, err error) (*DB, error) {
 // Close waits for running batches and closes all connections. It may be called twice.
 func (d *DB) Close() error {
 	d.batch.groups.Wait()
+	d.kept.close()
 	if d.read == d.write {
 		return d.write.Close()
 	}

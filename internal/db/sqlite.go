@@ -28,6 +28,8 @@ func (d *DB) openSQLite(ctx context.Context, path string) error {
 	if d.read, err = openPool(ctx, sqliteDSN(path, "_pragma=query_only(1)"), sqliteReaders); err != nil {
 		return errors.Join(fmt.Errorf("cannot open the database file %s for reading: %w", path, err), d.write.Close())
 	}
+	d.kept = newStatements(d.write)
+	d.batch.kept = d.kept
 	return nil
 }
 
@@ -53,7 +55,7 @@ func pathCause(err error) error {
 func sqliteDSN(path, extra string) string {
 	file := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	return "file:" + file + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + extra
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&" + extra
 }
 
 func openPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {

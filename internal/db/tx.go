@@ -12,6 +12,7 @@ type Tx struct {
 	shared context.Context // of the group whose transaction this is a part of; nil for a plain one
 	hooks  []func()
 	failed error // the first statement that failed
+	kept   *statements
 }
 
 // Tx runs fn in a transaction: an error or a panic undoes everything, nil commits. It is run again after a
@@ -27,7 +28,7 @@ func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer begun.Rollback() // also when fn panics; after the commit it does nothing
-	tx := &Tx{tx: begun}
+	tx := &Tx{tx: begun, kept: d.kept}
 	if err := tx.call(fn); err != nil {
 		return err
 	}
@@ -63,21 +64,41 @@ func (t *Tx) AfterCommit(fn func()) { t.hooks = append(t.hooks, fn) }
 
 // Exec runs one statement.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	res, err := t.tx.ExecContext(t.context(ctx), query, args...)
+	ctx = t.context(ctx)
+	var res sql.Result
+	var err error
+	if prepared := t.kept.get(query); prepared != nil {
+		res, err = t.tx.StmtContext(ctx, prepared).ExecContext(ctx, args...)
+	} else {
+		res, err = t.tx.ExecContext(ctx, query, args...)
+	}
 	t.note(err)
 	return res, err
 }
 
 // Query reads rows, the transaction's own changes among them; the caller closes them before the next statement.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := t.tx.QueryContext(t.context(ctx), query, args...)
+	ctx = t.context(ctx)
+	var rows *sql.Rows
+	var err error
+	if prepared := t.kept.get(query); prepared != nil {
+		rows, err = t.tx.StmtContext(ctx, prepared).QueryContext(ctx, args...)
+	} else {
+		rows, err = t.tx.QueryContext(ctx, query, args...)
+	}
 	t.note(err)
 	return rows, err
 }
 
 // QueryRow reads one row; Scan answers ErrNoRows when there is none, which does not fail the transaction.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	row := t.tx.QueryRowContext(t.context(ctx), query, args...)
+	ctx = t.context(ctx)
+	var row *sql.Row
+	if prepared := t.kept.get(query); prepared != nil {
+		row = t.tx.StmtContext(ctx, prepared).QueryRowContext(ctx, args...)
+	} else {
+		row = t.tx.QueryRowContext(ctx, query, args...)
+	}
 	t.note(row.Err())
 	return row
 }

@@ -19,8 +19,8 @@ import (
 // are one transaction, in bounded batches; and how many may wait before admission
 // stops.
 const (
-	recordLinger = 5 * time.Millisecond
-	recordBatch  = 500
+	recordLinger = 100 * time.Millisecond
+	recordBatch  = 2000
 	recordMost   = 100_000
 	recordRetry  = 100 * time.Millisecond
 	flushLimit   = 5 * time.Second

@@ -41,7 +41,7 @@ import (
 // door is a gateway over the real usage and balance; keys, the catalogue and the
 // tiers are what the test says.
 type door struct {
-	t       *testing.T
+	t       testing.TB
 	gateway *gateway.Service
 	balance *balance.Service
 	usage   *usage.Service
@@ -63,7 +63,7 @@ const customer = "cus_a"
 
 // newDoor opens the gateway with one key of one customer, free of limits but its
 // balance, and an API called demo.
-func newDoor(t *testing.T, d *db.DB) *door {
+func newDoor(t testing.TB, d *db.DB) *door {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	ob := outbox.New(d, time.Now, log)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -46,15 +47,17 @@ func lockLeases(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[stri
 
 const insertRecordsSQL = `
 	INSERT INTO usage_records (request_id, customer_id, key_id, service, endpoint, status, price, duration_us, time, lease_id)
-	VALUES %s ON CONFLICT (request_id) DO NOTHING RETURNING request_id`
+	VALUES %s ON CONFLICT (customer_id, time, request_id) DO NOTHING RETURNING request_id`
 
-// recordsPerStatement bounds the parameters of one INSERT.
-const recordsPerStatement = 100
+// recordsPerStatement: SQLite looks named parameters up one by one, so a long
+// statement costs it more than a few short ones; Postgres wants few round trips.
+const recordsPerStatement = 25
 
 // insertRecords inserts calls and returns those that were not there yet.
 func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {
 	var fresh []usageapi.Call
 	for chunk := range slices.Chunk(calls, recordsPerStatement) {
+		runtime.Gosched() // a large batch must not keep a small machine from answering calls
 		inserted, err := insertChunk(ctx, tx, chunk)
 		if err != nil {
 			return nil, fmt.Errorf("insert records: %w", err)

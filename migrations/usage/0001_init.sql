@@ -1,8 +1,9 @@
 -- +goose Up
 
--- One row for each served call.
+-- One row for each served call. A request belongs to one customer and one moment,
+-- so the key by which records are listed is also what makes them unique.
 CREATE TABLE usage_records (
-    request_id  TEXT PRIMARY KEY,
+    request_id  TEXT NOT NULL,
     customer_id TEXT NOT NULL,
     key_id      TEXT NOT NULL,
     service     TEXT NOT NULL,
@@ -11,9 +12,9 @@ CREATE TABLE usage_records (
     price       BIGINT NOT NULL CHECK (price >= 0),
     duration_us BIGINT NOT NULL,
     time        BIGINT NOT NULL,
-    lease_id    TEXT NOT NULL
+    lease_id    TEXT NOT NULL,
+    PRIMARY KEY (customer_id, time, request_id)
 );
-CREATE INDEX usage_records_by_customer ON usage_records (customer_id, time, request_id);
 
 -- Calls by UTC day; the monthly counters are sums over it.
 CREATE TABLE usage_days (
