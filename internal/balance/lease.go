@@ -29,7 +29,7 @@ func (s *Service) Lease(ctx context.Context, customerID, leaseID, holder string,
 	if need < 0 || want < need {
 		return balanceapi.Lease{}, fault.BadField("want", "must be at least need, and need not below zero")
 	}
-	out, err := idempotency.Tx(ctx, s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
+	out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
 		lease, err := s.lease(ctx, tx, customerID, leaseID, holder, need, want)
 		return balanceapi.LeaseOut{Lease: lease}, err
 	})

@@ -87,7 +87,7 @@ func (s *Service) OnRequests(ctx context.Context, event *requests.Event) error {
 		return nil
 	}
 	eventID := rpc.Event(ctx).ID
-	return s.db.Batch(ctx, func(tx *db.Tx) error {
+	return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error { // as durable as the record it follows
 		if fresh, err := s.outbox.Once(ctx, tx, balanceapi.Host, eventID); err != nil || !fresh {
 			return err
 		}

@@ -108,11 +108,12 @@ func (d *DB) serve(group []*member) {
 
 // together runs the group in one transaction. There is always one open savepoint, the next member's.
 func (d *DB) together(ctx context.Context, group []*member) error {
-	tx, err := d.write.BeginTx(ctx, nil)
+	relaxed := !slices.ContainsFunc(group, func(m *member) bool { return !isRelaxed(m.ctx) })
+	tx, end, err := d.begin(ctx, relaxed)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return err
 	}
-	defer tx.Rollback()
+	defer end()
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT member"); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}

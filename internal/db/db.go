@@ -74,6 +74,7 @@ type DB struct {
 	log     *slog.Logger
 	batch   batcher
 	kept    *statements // of write, on SQLite
+	relaxed bool        // write's level of durability; belongs to whoever has its connection
 }
 
 // Open opens the database and makes sure that it answers; a Postgres that does not within 5 seconds is an error.
@@ -117,10 +118,10 @@ func (d *DB) Dialect() Dialect { return d.dialect }
 // Ping asks the database for a sign of life.
 func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
 
-// Exec runs one writing statement in a transaction of its own, retried like Tx.
+// Exec runs one writing statement in a transaction of its own, as Tx runs it.
 func (d *DB) Exec(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
-	err = d.retry(ctx, func() error {
-		res, err = d.write.ExecContext(ctx, query, args...)
+	err = d.Tx(ctx, func(tx *Tx) error {
+		res, err = tx.Exec(ctx, query, args...)
 		return err
 	})
 	return res, err

@@ -23,11 +23,11 @@ func (d *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
-	begun, err := d.write.BeginTx(ctx, nil)
+	begun, end, err := d.begin(ctx, isRelaxed(ctx))
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return err
 	}
-	defer begun.Rollback() // also when fn panics; after the commit it does nothing
+	defer end() // also when fn panics
 	tx := &Tx{tx: begun, kept: d.kept}
 	if err := tx.call(fn); err != nil {
 		return err

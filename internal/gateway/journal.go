@@ -11,7 +11,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
+	"time"
 
 	"m3o/internal/id"
 	"m3o/internal/usage/usageapi"
@@ -21,11 +24,26 @@ import (
 // line: a CRC-32 in hex, a blank, the call as JSON. It is written with one write,
 // so that it survives the process, though not the machine. Files are called
 // calls_<id>.log; a file whose calls are all recorded is emptied or removed.
+//
+// Calls that come at the same time are written together: the first of them lets
+// the others come, then writes for all.
 type journal struct {
 	dir string
 
-	mu     sync.Mutex
-	active *segment
+	mu      sync.Mutex
+	active  *segment
+	group   *group // calls that wait to be written; nil: none
+	writing bool
+	written *sync.Cond // on mu: a group has been written
+}
+
+// group is calls that are written with one write.
+type group struct {
+	lines   []byte
+	calls   int
+	done    bool
+	err     error
+	segment *segment // where they are
 }
 
 // segment is one file of the journal.
@@ -49,6 +67,7 @@ func openJournal(dir string) (*journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &journal{dir: dir}
+	j.written = sync.NewCond(&j.mu)
 	return j, j.rotate()
 }
 
@@ -69,27 +88,52 @@ func (j *journal) rotate() error {
 
 // append writes a call and says in which segment it is.
 func (j *journal) append(call usageapi.Call) (*segment, error) {
-	line, err := encodeLine(call)
-	if err != nil {
-		return nil, err
-	}
+	line := encodeLine(call)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.group == nil {
+		j.group = &group{}
+	}
+	mine := j.group
+	mine.lines = append(mine.lines, line...)
+	mine.calls++
+	for j.writing && !mine.done {
+		j.written.Wait()
+	}
+	if !mine.done {
+		j.write()
+	}
+	return mine.segment, mine.err
+}
+
+// write writes the waiting group. It is called, and returns, with mu held.
+func (j *journal) write() {
+	j.writing = true
+	j.mu.Unlock()
+	runtime.Gosched()
+	j.mu.Lock()
+	g := j.group
+	j.group = nil
 	if j.active.size >= segmentSize {
-		if err := j.rotate(); err != nil {
-			return nil, err
+		g.err = j.rotate()
+	}
+	if g.err == nil {
+		s := j.active
+		s.waiting++ // keeps the file as it is meanwhile
+		j.mu.Unlock()
+		n, err := s.file.Write(g.lines)
+		j.mu.Lock()
+		s.waiting--
+		if err == nil {
+			s.waiting += g.calls
+			s.size += int64(n)
+			g.segment = s
+		} else { // these calls are refused, so nothing of them may stay
+			g.err = errors.Join(fmt.Errorf("journal: %w", err), s.file.Truncate(s.size), j.rotate())
 		}
 	}
-	s := j.active
-	n, err := s.file.Write(line)
-	s.size += int64(n)
-	if err != nil {
-		// Half a line must not swallow the next one, which would be appended to it.
-		_ = j.rotate()
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	s.waiting++
-	return s, nil
+	g.done, j.writing = true, false
+	j.written.Broadcast()
 }
 
 // done says that n calls of a segment are recorded.
@@ -166,16 +210,46 @@ func readJournal(file string) ([]usageapi.Call, error) {
 	}
 }
 
-func encodeLine(call usageapi.Call) ([]byte, error) {
-	body, err := json.Marshal(call)
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+// encodeLine writes a call as encoding/json would; it is on the path of every
+// served call, so it is written by hand.
+func encodeLine(call usageapi.Call) []byte {
+	line := make([]byte, 9, 512)
+	line = appendMember(line, `{"request_id":`, call.RequestID)
+	line = appendMember(line, `,"customer_id":`, call.CustomerID)
+	line = appendMember(line, `,"key_id":`, call.KeyID)
+	line = appendMember(line, `,"service":`, call.Service)
+	line = appendMember(line, `,"endpoint":`, call.Endpoint)
+	line = strconv.AppendInt(append(line, `,"status":`...), int64(call.Status), 10)
+	line = strconv.AppendInt(append(line, `,"price":`...), int64(call.Price), 10)
+	line = strconv.AppendInt(append(line, `,"duration":`...), int64(call.Duration), 10)
+	line = call.Time.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
+	line = appendMember(line, `","lease":`, call.Lease)
+	line = append(line, `,"quotas":[`...)
+	for i, quota := range call.Quotas {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = appendMember(line, "", quota)
 	}
-	line := make([]byte, 0, len(body)+10)
-	line = hex.AppendEncode(line, checksum(body))
-	line = append(line, ' ')
-	line = append(line, body...)
-	return append(line, '\n'), nil
+	line = strconv.AppendBool(append(line, `],"free":`...), call.Free)
+	line = append(line, '}')
+	hex.Encode(line, checksum(line[9:]))
+	line[8] = ' '
+	return append(line, '\n')
+}
+
+// appendMember appends a name and a text. Ids and names of ours are plain; a text
+// that JSON must escape goes the long way.
+func appendMember(line []byte, name, text string) []byte {
+	line = append(line, name...)
+	for i := range len(text) {
+		if c := text[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(text) // a string always can be
+			return append(line, quoted...)
+		}
+	}
+	line = append(append(line, '"'), text...)
+	return append(line, '"')
 }
 
 func decodeLine(line []byte) (usageapi.Call, error) {

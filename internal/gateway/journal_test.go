@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
+	"m3o/internal/money"
 	"m3o/internal/usage/usageapi"
 )
 
@@ -41,10 +44,7 @@ func TestJournalGivesBackWhatWasWritten(t *testing.T) {
 
 func TestJournalLineThatWasCutOffIsNotACall(t *testing.T) {
 	t.Parallel()
-	whole, err := encodeLine(callNamed(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := encodeLine(callNamed(1))
 	for cut := range len(whole) {
 		file := filepath.Join(t.TempDir(), "calls_x.log")
 		if err := os.WriteFile(file, append(append([]byte{}, whole...), whole[:cut]...), 0o600); err != nil {
@@ -59,10 +59,7 @@ func TestJournalLineThatWasCutOffIsNotACall(t *testing.T) {
 
 func TestJournalDamageIsNotTakenForACall(t *testing.T) {
 	t.Parallel()
-	whole, err := encodeLine(callNamed(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := encodeLine(callNamed(1))
 	for at := range len(whole) - 1 {
 		damaged := append([]byte{}, whole...)
 		damaged[at] ^= 1
@@ -108,19 +105,96 @@ func TestJournalIsEmptiedWhenItsCallsAreRecorded(t *testing.T) {
 	}
 }
 
-func FuzzDecodeLine(f *testing.F) {
-	line, err := encodeLine(callNamed(1))
+func TestJournalKeepsEveryCallOfManyWriters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, err := openJournal(dir)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	f.Add(line)
+	const writers, calls = 16, 200
+	var wait sync.WaitGroup
+	for w := range writers {
+		wait.Go(func() {
+			for n := range calls {
+				s, err := j.append(callNamed(w*calls + n))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n%2 == 0 { // half of them are recorded at once; those that are not must stay
+					if err := j.done(s, 1); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	left := map[string]bool{}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	for _, file := range files {
+		found, err := readJournal(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range found {
+			left[call.RequestID] = true
+		}
+	}
+	for n := 1; n < writers*calls; n += 2 {
+		if !left[callNamed(n).RequestID] {
+			t.Fatalf("call %d is lost", n)
+		}
+	}
+}
+
+func TestJournalThatCannotBeWrittenRefusesTheCall(t *testing.T) {
+	t.Parallel()
+	j, err := openJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.active.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.append(callNamed(1)); err == nil {
+		t.Fatal("a call was taken that is nowhere")
+	}
+	if _, err := j.append(callNamed(2)); err != nil {
+		t.Fatalf("the next file does not work: %v", err)
+	}
+}
+
+// FuzzLine writes calls with any texts and reads them back.
+func FuzzLine(f *testing.F) {
+	f.Add("req_1", "Demo.Paid", int64(10), int64(1), true)
+	f.Add("\"\\\n", "Grüße 👋", int64(-1), int64(0), false)
+	f.Add("\x00\x7f", "", int64(1<<62), int64(-1), true)
+	f.Fuzz(func(t *testing.T, requestID, endpoint string, price, micro int64, free bool) {
+		at := time.UnixMicro(micro % (1 << 55)).UTC()
+		if !utf8.ValidString(requestID) || !utf8.ValidString(endpoint) || at.Year() < 0 || at.Year() > 9999 {
+			t.Skip("JSON cannot say it")
+		}
+		want := usageapi.Call{RequestID: requestID, Endpoint: endpoint, Price: money.Micros(price), Time: at, Quotas: []string{requestID, endpoint}, Free: free}
+		got, err := decodeLine(encodeLine(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// FuzzDecodeLine reads anything without a panic.
+func FuzzDecodeLine(f *testing.F) {
+	f.Add(encodeLine(callNamed(1)))
 	f.Add([]byte("00000000 {}"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, line []byte) {
-		if _, err := decodeLine(line); err == nil {
-			if _, err := encodeLine(callNamed(1)); err != nil {
-				t.Fatal(err)
-			}
+		if call, err := decodeLine(line); err == nil && len(line) < 10 {
+			t.Fatalf("%q was read as %+v", line, call)
 		}
 	})
 }

@@ -67,13 +67,12 @@ func (r *recorder) full() bool {
 
 // add takes a served call in. When it returns nil the call is in the journal.
 func (r *recorder) add(call usageapi.Call) error {
-	// One lock over both keeps the order of the journal and of the queue alike.
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	segment, err := r.journal.append(call)
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.waiting = append(r.waiting, waitingCall{call, segment})
 	r.begun++
 	nudge(r.wake)

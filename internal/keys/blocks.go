@@ -151,7 +151,7 @@ func (s *Service) Touch(ctx context.Context, seen []keysapi.Seen) (err error) {
 	if len(seen) == 0 {
 		return nil
 	}
-	return s.db.Batch(ctx, func(tx *db.Tx) error {
+	return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error {
 		for _, key := range seen {
 			if err := touch(ctx, tx, key); err != nil {
 				return err

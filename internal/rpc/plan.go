@@ -107,6 +107,10 @@ func (p *plan) decodeBody(r *http.Request, body []byte, into reflect.Value) erro
 	if p.body >= 0 {
 		return decodeJSON("body", body, into.Field(p.body))
 	}
+	if json.Unmarshal(body, into.Addr().Interface()) == nil {
+		return nil
+	}
+	into.SetZero() // member by member: numbers may be quoted, and what is wrong has a name
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
 		return badJSON("the body", err)

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"m3o/internal/bus"
 	"m3o/internal/fault"
@@ -33,7 +34,7 @@ func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)
 			problem.Write(w, r, err)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), f.Timeout)
+		ctx, cancel := budget(r.Context(), f.Timeout)
 		defer cancel()
 		ctx, done, err := withIdempotency(ctx, w, r, f, body, reflect.TypeFor[Out](), running)
 		if err != nil {
@@ -72,6 +73,14 @@ func Stream[In, Out any](f Function, call func(context.Context, *In, func(Out) e
 			lines.begin()
 		}
 	})}
+}
+
+// budget bounds a call by the function's time, unless its caller allows less.
+func budget(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if until, ok := ctx.Deadline(); ok && time.Until(until) <= limit {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // named gives a fault that has no id of its own the function's: "customers.Login".

@@ -51,7 +51,7 @@ const insertRecordsSQL = `
 
 // recordsPerStatement: SQLite looks named parameters up one by one, so a long
 // statement costs it more than a few short ones; Postgres wants few round trips.
-const recordsPerStatement = 25
+const recordsPerStatement = 10
 
 // insertRecords inserts calls and returns those that were not there yet.
 func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {

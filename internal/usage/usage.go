@@ -161,11 +161,11 @@ func (s *Service) flush(ctx context.Context, customerID string) error {
 }
 
 // Record implements usageapi.Service. It needs no idempotency key: a request id
-// is recorded once.
+// is recorded once. It is as durable as the journal that the calls come from.
 func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, error) {
 	var refused []string
 	var recorded int
-	err := s.db.Batch(ctx, func(tx *db.Tx) (err error) {
+	err := s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
 		refused, recorded, err = s.record(ctx, tx, calls)
 		return err
 	})
@@ -232,7 +232,7 @@ func (s *Service) LeaseQuota(ctx context.Context, customerID, name string, limit
 	if lease.Expires.After(monthEnd) {
 		lease.Expires = monthEnd
 	}
-	err := s.db.Batch(ctx, func(tx *db.Tx) error {
+	err := s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error {
 		lease.ID, lease.Granted = "", 0
 		used, err := lockAllowance(ctx, tx, customerID, name, now)
 		if err != nil {
@@ -250,7 +250,7 @@ func (s *Service) LeaseQuota(ctx context.Context, customerID, name string, limit
 
 // ReturnQuota implements usageapi.Service. Returning again changes nothing.
 func (s *Service) ReturnQuota(ctx context.Context, leases []string) error {
-	return s.db.Batch(ctx, func(tx *db.Tx) error { return expireQuotaLeases(ctx, tx, leases) })
+	return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error { return expireQuotaLeases(ctx, tx, leases) })
 }
 
 // Charged implements usageapi.Service.

@@ -302,7 +302,8 @@ func (f *flight) mark() {
 func (f *flight) markAll(ids []string) {
 	for {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), term)
-		err := f.outbox.db.Batch(ctx, func(tx *db.Tx) error {
+		// What is not marked is published once more, which is harmless.
+		err := f.outbox.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error {
 			return markPublished(ctx, tx, db.Micro(f.outbox.now()), ids)
 		})
 		cancel()

@@ -32,7 +32,7 @@ const acquireSQL = `
 // good until ttl has passed: renew before, and stop what it protects when that fails.
 func (k *Keeper) Acquire(ctx context.Context, name string, ttl time.Duration) (bool, error) {
 	now := k.now()
-	res, err := k.db.Exec(ctx, acquireSQL, name, k.holder, db.Micro(now.Add(ttl)), db.Micro(now))
+	res, err := k.db.Exec(db.Relaxed(ctx), acquireSQL, name, k.holder, db.Micro(now.Add(ttl)), db.Micro(now))
 	if err != nil {
 		return false, fmt.Errorf("acquire lease %s: %w", name, err)
 	}
