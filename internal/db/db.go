@@ -118,13 +118,21 @@ func (d *DB) Dialect() Dialect { return d.dialect }
 // Ping asks the database for a sign of life.
 func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
 
-// Exec runs one writing statement in a transaction of its own, as Tx runs it.
+// Exec runs one writing statement in a transaction of its own, retried like Tx.
 func (d *DB) Exec(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
-	err = d.Tx(ctx, func(tx *Tx) error {
-		res, err = tx.Exec(ctx, query, args...)
+	run := func() error {
+		res, err = d.write.ExecContext(ctx, query, args...)
 		return err
-	})
-	return res, err
+	}
+	if d.dialect == SQLite { // its level of durability is the transaction's
+		run = func() error {
+			return d.once(ctx, func(tx *Tx) error {
+				res, err = tx.Exec(ctx, query, args...)
+				return err
+			})
+		}
+	}
+	return res, d.retry(ctx, run)
 }
 
 // Query reads committed rows; the caller closes them.

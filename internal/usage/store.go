@@ -45,6 +45,16 @@ func lockLeases(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[stri
 	return closed, nil
 }
 
+const isRecordedSQL = `SELECT COUNT(*) FROM usage_records WHERE customer_id = $1 AND time = $2 AND request_id = $3`
+
+func isRecorded(ctx context.Context, tx *db.Tx, call usageapi.Call) (bool, error) {
+	var n int64
+	if err := tx.QueryRow(ctx, isRecordedSQL, call.CustomerID, db.Micro(call.Time), call.RequestID).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for call %s: %w", call.RequestID, err)
+	}
+	return n > 0, nil
+}
+
 const insertRecordsSQL = `
 	INSERT INTO usage_records (request_id, customer_id, key_id, service, endpoint, status, price, duration_us, time, lease_id)
 	VALUES %s ON CONFLICT (customer_id, time, request_id) DO NOTHING RETURNING request_id`

@@ -15,6 +15,7 @@ import (
 	"m3o/internal/bus/outbox"
 	"m3o/internal/config"
 	"m3o/internal/db"
+	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/id"
 	"m3o/internal/money"
@@ -185,10 +186,16 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) 
 	}
 	open := make([]usageapi.Call, 0, len(calls))
 	for _, call := range calls {
-		if closed[call.Lease] {
-			refused = append(refused, call.RequestID)
-		} else {
+		if !closed[call.Lease] {
 			open = append(open, call)
+			continue
+		}
+		known, err := isRecorded(ctx, tx, call) // handed in again after its lease was closed
+		if err != nil {
+			return nil, 0, err
+		}
+		if !known {
+			refused = append(refused, call.RequestID)
 		}
 	}
 	fresh, err := insertRecords(ctx, tx, open)
@@ -220,32 +227,36 @@ func (s *Service) announce(ctx context.Context, tx *db.Tx, sums sums) error {
 	return nil
 }
 
-// LeaseQuota implements usageapi.Service. Called twice it may grant twice; what
-// is not used comes back when it expires.
+// LeaseQuota implements usageapi.Service. A lease whose answer gets lost comes
+// back when it expires.
 func (s *Service) LeaseQuota(ctx context.Context, customerID, name string, limit, want int64) (usageapi.QuotaLease, error) {
 	if want <= 0 {
 		return usageapi.QuotaLease{}, fault.BadField("want", "must be above zero")
 	}
+	out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (usageapi.LeaseQuotaOut, error) {
+		lease, err := s.leaseQuota(ctx, tx, customerID, name, limit, want)
+		return usageapi.LeaseQuotaOut{Lease: lease}, err
+	})
+	return out.Lease, err
+}
+
+func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, customerID, name string, limit, want int64) (usageapi.QuotaLease, error) {
 	now := s.now()
 	_, monthEnd := monthTimes(now)
 	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL)}
 	if lease.Expires.After(monthEnd) {
 		lease.Expires = monthEnd
 	}
-	err := s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error {
-		lease.ID, lease.Granted = "", 0
-		used, err := lockAllowance(ctx, tx, customerID, name, now)
-		if err != nil {
-			return err
-		}
-		lease.Granted = max(min(want, limit-used), 0)
-		if lease.Granted == 0 {
-			return nil
-		}
-		lease.ID = id.New("qls")
-		return insertQuotaLease(ctx, tx, customerID, month(now), name, lease)
-	})
-	return lease, err
+	used, err := lockAllowance(ctx, tx, customerID, name, now)
+	if err != nil {
+		return usageapi.QuotaLease{}, err
+	}
+	lease.Granted = max(min(want, limit-used), 0)
+	if lease.Granted == 0 {
+		return lease, nil
+	}
+	lease.ID = id.New("qls")
+	return lease, insertQuotaLease(ctx, tx, customerID, month(now), name, lease)
 }
 
 // ReturnQuota implements usageapi.Service. Returning again changes nothing.
