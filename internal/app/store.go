@@ -90,19 +90,12 @@ func Backup(ctx context.Context, c Config, file string) error {
 	if _, err := os.Stat(source); err != nil {
 		return fmt.Errorf("there is no database at %s: %w", source, reason(err))
 	}
-	target, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before SQLite makes it, for its mode
-	if err != nil {
-		return fmt.Errorf("the backup %s cannot be made: %w", file, reason(err))
-	}
-	if err := target.Close(); err != nil {
-		return fmt.Errorf("the backup %s cannot be made: %w", file, reason(err))
-	}
 	d, err := openDB(ctx, c)
 	if err != nil {
-		return errors.Join(err, os.Remove(file))
+		return err
 	}
-	if _, err := d.Exec(ctx, "VACUUM INTO $1", file); err != nil {
-		return errors.Join(fmt.Errorf("write the backup %s: %w", file, err), d.Close(), os.Remove(file))
+	if err := d.Backup(ctx, file); err != nil {
+		return errors.Join(err, d.Close())
 	}
 	return d.Close()
 }

@@ -58,10 +58,11 @@ func (s *Service) writeOff(ctx context.Context, customerID string) error {
 	if err != nil {
 		return err
 	}
-	for _, leaseID := range leases {
-		if err := s.CloseLease(ctx, leaseID); err != nil {
-			return err
-		}
+	if _, err := s.usage.Charged(ctx, customerID, leases); err != nil { // calls that were served before count
+		return err
+	}
+	if err := s.closeAll(ctx, leases); err != nil {
+		return err
 	}
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		if fresh, err := s.outbox.Once(ctx, tx, balanceapi.Host, rpc.Event(ctx).ID); err != nil || !fresh {

@@ -134,8 +134,9 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
-// drain records until nothing waits. A batch that cannot be recorded is tried
-// again: its calls are safe in the journal.
+// drain records what waits. What comes meanwhile lingers in its turn, unless it
+// fills a batch. A batch that cannot be recorded is tried again: its calls are
+// safe in the journal.
 func (r *recorder) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		batch := r.next()
@@ -150,7 +151,12 @@ func (r *recorder) drain(ctx context.Context) {
 			}
 			continue
 		}
-		r.finish(batch)
+		if left := r.finish(batch); left < recordBatch {
+			if left > 0 {
+				nudge(r.wake)
+			}
+			return
+		}
 	}
 }
 
@@ -169,15 +175,16 @@ func callsOf(batch []waitingCall) []usageapi.Call {
 	return calls
 }
 
-// finish takes recorded calls out of the queue and of the journal.
-func (r *recorder) finish(batch []waitingCall) {
+// finish takes recorded calls out of the queue and of the journal, and says how
+// many are left.
+func (r *recorder) finish(batch []waitingCall) (left int) {
 	perSegment := map[*segment]int{}
 	for _, call := range batch {
 		perSegment[call.segment]++
 	}
 	r.mu.Lock()
 	r.waiting = r.waiting[len(batch):]
-	if len(r.waiting) == 0 {
+	if left = len(r.waiting); left == 0 {
 		r.waiting = nil // the array behind it can go
 	}
 	r.recorded += uint64(len(batch))
@@ -189,6 +196,7 @@ func (r *recorder) finish(batch []waitingCall) {
 			r.log.Error("a journal file could not be emptied", "error", err)
 		}
 	}
+	return left
 }
 
 // record hands calls to usage. Calls whose lease was closed before they came are

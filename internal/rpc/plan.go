@@ -113,7 +113,7 @@ func (p *plan) decodeBody(r *http.Request, body []byte, into reflect.Value) erro
 	into.SetZero() // member by member: numbers may be quoted, and what is wrong has a name
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
-		return badJSON("the body", err)
+		return badJSON("the body", reflect.TypeFor[struct{}](), err)
 	}
 	for name, raw := range members {
 		f, ok := p.fields[name]
@@ -139,18 +139,21 @@ func IsForm(header http.Header, body []byte) bool {
 
 func decodeJSON(name string, raw []byte, into reflect.Value) error {
 	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
-		f := badJSON(name, err)
+		f := badJSON(name, into.Type(), err)
 		f.Fields = []fault.Field{{Name: name, Detail: f.Detail}}
 		return f
 	}
 	return nil
 }
 
-// badJSON says what is wrong with a JSON text without showing Go's types.
-func badJSON(what string, err error) *fault.Error {
+// badJSON says what is wrong with a JSON text without showing what Go says of it.
+func badJSON(what string, wanted reflect.Type, err error) *fault.Error {
+	var ours *fault.Error
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &ours):
+		return fault.Wrap(fault.Invalid, err, "%s: %s", what, ours.Detail)
 	case errors.As(err, &syntax):
 		return fault.Wrap(fault.Invalid, err, "%s is not valid JSON: %s at byte %d", what, strings.TrimPrefix(syntax.Error(), "json: "), syntax.Offset)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -161,11 +164,14 @@ func badJSON(what string, err error) *fault.Error {
 		}
 		return fault.Wrap(fault.Invalid, err, "%s must be %s, not a JSON %s", what, jsonKind(kind.Type), kind.Value)
 	}
-	return fault.Wrap(fault.Invalid, err, "%s has a value that does not fit: %s", what, err)
+	return fault.Wrap(fault.Invalid, err, "%s must be %s", what, jsonKind(wanted))
 }
 
 // jsonKind names a Go type as a caller who writes JSON knows it.
 func jsonKind(t reflect.Type) string {
+	if t == timeType {
+		return "a time such as 2006-01-02T15:04:05Z"
+	}
 	if isInt(t) {
 		return "a whole number"
 	}
@@ -198,7 +204,10 @@ func (p *plan) decodeValues(values url.Values, into reflect.Value) error {
 	return nil
 }
 
-var durationType = reflect.TypeFor[time.Duration]()
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+)
 
 func decodeText(list []string, into reflect.Value) error {
 	text := list[0]

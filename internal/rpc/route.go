@@ -31,14 +31,14 @@ func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)
 		var args In
 		body, err := in.decode(r, f.Path, reflect.ValueOf(&args).Elem())
 		if err != nil {
-			problem.Write(w, r, err)
+			problem.Write(w, r, named(err, f))
 			return
 		}
 		ctx, cancel := budget(r.Context(), f.Timeout)
 		defer cancel()
 		ctx, done, err := withIdempotency(ctx, w, r, f, body, reflect.TypeFor[Out](), running)
 		if err != nil {
-			problem.Write(w, r, err)
+			problem.Write(w, r, named(err, f))
 			return
 		}
 		defer done()
@@ -59,7 +59,7 @@ func Stream[In, Out any](f Function, call func(context.Context, *In, func(Out) e
 	return Route{f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var args In
 		if _, err := in.decode(r, f.Path, reflect.ValueOf(&args).Elem()); err != nil {
-			problem.Write(w, r, err)
+			problem.Write(w, r, named(err, f))
 			return
 		}
 		lines := &lineWriter{w: w, flush: http.NewResponseController(w).Flush}
@@ -145,11 +145,11 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(candidates) == 0 {
-		problem.Write(w, r, fault.New(fault.NotFound, "%s has no endpoint %s", r.URL.Host, r.URL.Path))
+		problem.Write(w, r, fault.New(fault.NotFound, "%s has no endpoint %s", r.URL.Host, r.URL.Path).WithID(r.URL.Host))
 		return
 	}
 	w.Header().Set("Allow", candidates[0].Method)
-	problem.Write(w, r, fault.New(fault.BadMethod, "use %s", candidates[0].Method))
+	problem.Write(w, r, named(fault.New(fault.BadMethod, "use %s", candidates[0].Method), candidates[0].Function))
 }
 
 // lineWriter writes a stream of messages, one JSON document a line.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"m3o/internal/bus"
 	"m3o/internal/fault"
@@ -24,7 +25,7 @@ func (s *sample) Add(_ context.Context, customerID string, x int64, tags []strin
 	return money.Micros(x + int64(len(tags))), customerID + " " + strings.Join(tags, ","), s.fail
 }
 
-func (s *sample) Put(context.Context, string, Value) error {
+func (s *sample) Put(context.Context, string, Value, time.Time) error {
 	return s.fail
 }
 
@@ -97,6 +98,8 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		"TooLarge":      {"/add", `{"x":"9223372036854775808"}`, "x must be a whole number"},
 		"QueryNotInt":   {"/add?x=many", ``, `x is not a whole number: "many"`},
 		"BrokenQuery":   {"/add?x=%zz", ``, "the query is not well formed"},
+		"BadTime":       {"/put", `{"at":"yesterday"}`, "at must be a time such as 2006-01-02T15:04:05Z"},
+		"TimeIsNumber":  {"/put", `{"at":-5}`, "at must be a time such as"},
 		"ArrayOfNumber": {"/add", `{"tags":[1]}`, "tags must be"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,11 +171,11 @@ func TestClientGetsTheResultsAndTheFaults(t *testing.T) {
 func TestWhatIsNotAssignedIsUnavailable(t *testing.T) {
 	t.Parallel()
 	var s Service = Unassigned{}
-	if err := s.Put(t.Context(), "", Value{}); !fault.Is(err, fault.Unavailable) {
+	if err := s.Put(t.Context(), "", Value{}, time.Time{}); !fault.Is(err, fault.Unavailable) {
 		t.Error(err)
 	}
 	client := NewClient(bus.NewMemory(bus.MemoryConfig{}))
-	if err := client.Put(t.Context(), "", Value{}); !fault.Is(err, fault.Unavailable) {
+	if err := client.Put(t.Context(), "", Value{}, time.Time{}); !fault.Is(err, fault.Unavailable) {
 		t.Error(err)
 	}
 }

@@ -21,7 +21,7 @@ type Service interface {
 	// Add adds two numbers.
 	Add(ctx context.Context, customerID string, x int64, tags []string) (sum money.Micros, note string, err error)
 	// Put changes something.
-	Put(ctx context.Context, name string, value Value) (err error)
+	Put(ctx context.Context, name string, value Value, at time.Time) (err error)
 	// Document answers with a document of that name.
 	Document(ctx context.Context, name string) (httpResponseBody any, err error)
 	// Count streams the numbers up to n.
@@ -44,8 +44,9 @@ type AddOut struct {
 }
 
 type PutIn struct {
-	Name  string `json:"name"`
-	Value Value  `json:"value"`
+	Name  string    `json:"name"`
+	Value Value     `json:"value"`
+	At    time.Time `json:"at"`
 }
 
 type PutOut struct{}
@@ -97,7 +98,7 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 		rpc.Unary(fnPut(), func(ctx context.Context, in *PutIn) (out PutOut, err error) {
-			err = s.Put(ctx, in.Name, in.Value)
+			err = s.Put(ctx, in.Name, in.Value, in.At)
 			return out, err
 		}),
 		rpc.Unary(fnDocument(), func(ctx context.Context, in *DocumentIn) (out DocumentOut, err error) {
@@ -123,8 +124,8 @@ func (c Client) Add(ctx context.Context, customerID string, x int64, tags []stri
 	return out.Sum, out.Note, err
 }
 
-func (c Client) Put(ctx context.Context, name string, value Value) (err error) {
-	_, err = rpc.Call[PutIn, PutOut](ctx, c.bus, fnPut(), &PutIn{Name: name, Value: value})
+func (c Client) Put(ctx context.Context, name string, value Value, at time.Time) (err error) {
+	_, err = rpc.Call[PutIn, PutOut](ctx, c.bus, fnPut(), &PutIn{Name: name, Value: value, At: at})
 	return err
 }
 
@@ -146,7 +147,7 @@ func (Unassigned) Add(ctx context.Context, customerID string, x int64, tags []st
 	return sum, note, rpc.NotAssigned(Host)
 }
 
-func (Unassigned) Put(ctx context.Context, name string, value Value) (err error) {
+func (Unassigned) Put(ctx context.Context, name string, value Value, at time.Time) (err error) {
 	return rpc.NotAssigned(Host)
 }
 

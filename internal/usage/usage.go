@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,22 +210,55 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) 
 	if err := addCounters(ctx, tx, sums); err != nil {
 		return nil, 0, err
 	}
-	return refused, len(fresh), s.announce(ctx, tx, sums)
+	return refused, len(fresh), s.announce(ctx, tx, fresh, sums)
 }
 
-// announce states what was recorded, one fact a customer.
-func (s *Service) announce(ctx context.Context, tx *db.Tx, sums sums) error {
+// announce states what was recorded, one fact a customer: what each lease was
+// charged, and M3O's single form when the customer made a single call.
+func (s *Service) announce(ctx context.Context, tx *db.Tx, calls []usageapi.Call, sums sums) error {
 	for _, customerID := range sorted(sums.charges) {
 		event := &requests.Event{Type: requests.EventType_EventTypeRequest, CustomerId: customerID, Time: db.Micro(s.now())}
 		for _, lease := range sorted(sums.charges[customerID]) {
 			c := sums.charges[customerID][lease]
 			event.Charges = append(event.Charges, &requests.Charge{Lease: lease, Calls: c.calls, Amount: int64(c.amount)})
 		}
+		event.Request = single(calls, customerID)
 		if err := s.outbox.Add(ctx, tx, usageapi.Host, requests.Topic, customerID, event); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// single is the one call of a customer, nil when there are several.
+func single(calls []usageapi.Call, customerID string) *requests.Request {
+	var found *requests.Request
+	for _, call := range calls {
+		if call.CustomerID != customerID {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		price := strconv.FormatInt(int64(call.Price), 10)
+		if call.Free {
+			price = "free"
+		}
+		found = &requests.Request{
+			UserId: customerID, Namespace: "micro", ApiKeyId: call.KeyID, Url: "/v1/" + call.Service + "/" + endpointPath(call.Endpoint),
+			ApiName: call.Service, EndpointName: call.Endpoint, Price: price,
+		}
+	}
+	return found
+}
+
+// endpointPath is an endpoint's part of the path: "Helloworld.Call" is called at …/call.
+func endpointPath(endpoint string) string {
+	_, name, found := strings.Cut(endpoint, ".")
+	if !found {
+		name = endpoint
+	}
+	return strings.ToLower(name)
 }
 
 // LeaseQuota implements usageapi.Service. A lease whose answer gets lost comes

@@ -175,7 +175,7 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allowed string) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	problem.Write(w, r, fault.New(fault.BadMethod, "%s is not allowed here: use %s", r.Method, allowed))
+	problem.Write(w, r, fault.New(fault.BadMethod, "%s is not allowed here: use %s", r.Method, allowed).WithID("edge"))
 }
 
 // onlyGet refuses other methods at the pages.

@@ -28,7 +28,7 @@ func limitBody(limit int64) func(http.Handler) http.Handler {
 }
 
 func tooLarge(limit int64) error {
-	return fault.New(fault.TooLarge, "the body is larger than %d bytes", limit)
+	return fault.New(fault.TooLarge, "the body is larger than %d bytes", limit).WithID("edge")
 }
 
 type limitedBody struct {

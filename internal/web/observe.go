@@ -128,7 +128,7 @@ func (x *exchange) panicked(r *http.Request, reason any) {
 		slog.String("panic", fmt.Sprint(reason)), slog.String("stack", string(debug.Stack())))
 	if x.status == 0 {
 		told := problem.WithObserver(x.ctx, func(error) {})
-		problem.Write(x, r.WithContext(told), fault.New(fault.Internal, "internal error"))
+		problem.Write(x, r.WithContext(told), fault.New(fault.Internal, "internal error").WithID("edge"))
 	}
 }
 

@@ -1,11 +1,11 @@
 package publicapiapi
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"m3o/internal/fault"
 	"m3o/internal/money"
 )
 
@@ -93,7 +93,7 @@ func (a Amount) MarshalJSON() ([]byte, error) {
 func (a *Amount) UnmarshalJSON(text []byte) error {
 	n, err := strconv.ParseInt(strings.Trim(string(text), `"`), 10, 64)
 	if err != nil {
-		return fmt.Errorf("%s is not a whole number", text)
+		return fault.New(fault.Invalid, "%s is not a whole number", text)
 	}
 	*a = Amount(n)
 	return nil

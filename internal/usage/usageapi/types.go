@@ -1,11 +1,11 @@
 package usageapi
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"m3o/internal/fault"
 	"m3o/internal/money"
 )
 
@@ -76,7 +76,7 @@ func (c Count) MarshalJSON() ([]byte, error) {
 func (c *Count) UnmarshalJSON(text []byte) error {
 	n, err := strconv.ParseInt(strings.Trim(string(text), `"`), 10, 64)
 	if err != nil {
-		return fmt.Errorf("%s is not a whole number", text)
+		return fault.New(fault.Invalid, "%s is not a whole number", text)
 	}
 	*c = Count(n)
 	return nil
