@@ -154,7 +154,7 @@ func (s *Service) Decrement(ctx context.Context, customerID string, delta money.
 	if err := s.checkAdjustment(ctx, "delta", delta, reference, idempotencyKey, customerID); err != nil {
 		return 0, err
 	}
-	out, err := spend(ctx, s, customerID, func(tx *db.Tx) (out balanceapi.DecrementOut, err error) {
+	out, err := spend(ctx, s, customerID, delta, func(tx *db.Tx) (out balanceapi.DecrementOut, err error) {
 		t := s.adjustment(ctx, idempotencyKey, kindAdjustment, reference, visible, leg{customerID, available, -delta}, leg{house, cash, delta})
 		out.NewBalance, err = s.adjust(ctx, tx, t, customerID, -delta)
 		return out, err
@@ -170,7 +170,7 @@ func (s *Service) Transfer(ctx context.Context, fromID, toID string, amount mone
 	if fromID == toID {
 		return fault.BadField("to_id", "is the customer that pays")
 	}
-	_, err := spend(ctx, s, fromID, func(tx *db.Tx) (out balanceapi.TransferOut, err error) {
+	_, err := spend(ctx, s, fromID, amount, func(tx *db.Tx) (out balanceapi.TransferOut, err error) {
 		t := s.adjustment(ctx, idempotencyKey, kindTransfer, reference, visible, leg{fromID, available, -amount}, leg{toID, available, amount})
 		if _, err := s.adjust(ctx, tx, t, fromID, -amount); err != nil {
 			return out, err
@@ -185,7 +185,7 @@ func (s *Service) Transfer(ctx context.Context, fromID, toID string, amount mone
 
 // spend runs a debit; when the available money does not suffice it recalls what
 // is leased and tries once more.
-func spend[Out any](ctx context.Context, s *Service, customerID string, debit func(tx *db.Tx) (Out, error)) (Out, error) {
+func spend[Out any](ctx context.Context, s *Service, customerID string, amount money.Micros, debit func(tx *db.Tx) (Out, error)) (Out, error) {
 	out, err := idempotency.Tx(ctx, s.db, debit)
 	if !errors.Is(err, errShort) {
 		return out, err
@@ -194,10 +194,15 @@ func spend[Out any](ctx context.Context, s *Service, customerID string, debit fu
 		return out, fault.Wrap(fault.Unavailable, err, "a part of the balance is in use: try again in a moment").After(time.Second)
 	}
 	out, err = idempotency.Tx(ctx, s.db, debit)
-	if errors.Is(err, errShort) {
-		return out, fault.New(fault.PaymentRequired, "the balance does not suffice")
+	if !errors.Is(err, errShort) {
+		return out, err
 	}
-	return out, err
+	if a, err := readAccounts(ctx, s.db, customerID); err != nil {
+		return out, err
+	} else if a.available+a.leased >= amount { // calls in flight hold a part, so it cannot be said
+		return out, fault.New(fault.Unavailable, "a part of the balance is held by calls that are running: try again in a moment").After(time.Second)
+	}
+	return out, fault.New(fault.PaymentRequired, "the balance does not suffice")
 }
 
 // checkAdjustment holds an adjustment to the rules: an admin, an amount above

@@ -47,7 +47,11 @@ func (s *Service) lease(ctx context.Context, tx *db.Tx, customerID, leaseID, hol
 	if err != nil {
 		return balanceapi.Lease{}, err
 	}
-	if free >= need {
+	gone, err := isApplied(ctx, tx, writeOffID(customerID))
+	if err != nil {
+		return balanceapi.Lease{}, err
+	}
+	if free >= need && !gone {
 		lease.Granted = min(free, want)
 	}
 	if !open {
@@ -191,9 +195,15 @@ func (s *Service) chargeLate(ctx context.Context, tx *db.Tx, transferID, custome
 		return err
 	}
 	paid := min(free, amount)
+	owes := leg{customerID, receivable, paid - amount}
+	if gone, err := isApplied(ctx, tx, writeOffID(customerID)); err != nil {
+		return err
+	} else if gone {
+		owes.owner, owes.account = house, breakage
+	}
 	_, err = post(ctx, tx, transfer{
 		id: transferID, kind: kindCharge, reference: "Calls recorded late", actor: balanceapi.Host, at: s.now(),
-		legs: []leg{{customerID, available, -paid}, {customerID, receivable, paid - amount}, {house, revenue, amount}},
+		legs: []leg{{customerID, available, -paid}, owes, {house, revenue, amount}},
 	})
 	if err != nil {
 		return err

@@ -131,6 +131,17 @@ func balanced(legs []leg) error {
 	return nil
 }
 
+const isAppliedSQL = `SELECT COUNT(*) FROM ledger_transfers WHERE id = $1`
+
+// isApplied says whether a transfer has been applied.
+func isApplied(ctx context.Context, q db.Querier, transferID string) (bool, error) {
+	var n int64
+	if err := q.QueryRow(ctx, isAppliedSQL, transferID).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for transfer %s: %w", transferID, err)
+	}
+	return n > 0, nil
+}
+
 // same accepts a transfer that was applied before, if it is the same one.
 func same(ctx context.Context, tx *db.Tx, t transfer) error {
 	var digest string

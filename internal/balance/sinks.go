@@ -3,8 +3,10 @@ package balance
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"m3o/internal/balance/balanceapi"
+	"m3o/internal/bus"
 	"m3o/internal/db"
 	"m3o/internal/money"
 	"m3o/internal/rpc"
@@ -52,6 +54,10 @@ func (s *Service) grant(ctx context.Context, customerID string) error {
 	return s.raised(ctx, customerID)
 }
 
+// writeOffID is the transfer that ends a customer's accounts: after it nothing is
+// leased to them or taken from them.
+func writeOffID(customerID string) string { return "writeoff:" + customerID }
+
 // writeOff ends every lease of a customer and moves what is left to breakage.
 func (s *Service) writeOff(ctx context.Context, customerID string) error {
 	leases, err := listIDs(ctx, s.db, openLeasesSQL, customerID)
@@ -68,12 +74,18 @@ func (s *Service) writeOff(ctx context.Context, customerID string) error {
 		if fresh, err := s.outbox.Once(ctx, tx, balanceapi.Host, rpc.Event(ctx).ID); err != nil || !fresh {
 			return err
 		}
+		if _, err := lockAvailable(ctx, tx, customerID); err != nil { // no lease is granted meanwhile
+			return err
+		}
 		a, err := readAccounts(ctx, tx, customerID)
 		if err != nil {
 			return err
 		}
+		if a.leased > 0 { // of a call that was admitted just before
+			return bus.After(time.Second, fmt.Errorf("%d micro-dollars of deleted customer %s are still leased", a.leased, customerID))
+		}
 		_, err = post(ctx, tx, transfer{
-			id: "writeoff:" + customerID, kind: kindWriteOff, reference: "Account deleted", visible: true, actor: balanceapi.Host, at: s.now(),
+			id: writeOffID(customerID), kind: kindWriteOff, reference: "Account deleted", visible: true, actor: balanceapi.Host, at: s.now(),
 			legs: []leg{
 				{customerID, available, -a.available}, {customerID, receivable, -a.receivable}, {house, breakage, a.available + a.receivable},
 			},

@@ -36,7 +36,6 @@ type house struct {
 	db     *db.DB
 	bus    *bus.Memory
 	outbox *outbox.Outbox
-	config config.Map
 	direct *billing.Service // for what no contract has: sinks
 
 	mu      sync.Mutex
@@ -307,11 +306,10 @@ func TestADeletedCustomersAccountIsDeleted(t *testing.T) {
 func TestTiersAreReadFromTheConfiguration(t *testing.T) {
 	t.Parallel()
 	_, h := setup(t, dbtest.SQLite(t))
-	s, err := h.service(config.Map{"billing.Tiers": `{"free":{"price":0,"free_calls":"5","rate":0,"caps":{"Function.Deploy":0,"db.create":1000}}}`})
-	if err == nil {
+	if _, err := h.service(config.Map{"billing.Tiers": `{"free":{"price":0,"free_calls":"5","rate":0,"caps":{"Function.Deploy":0,"db.create":1000}}}`}); err == nil {
 		t.Fatal("a text is taken for a number of calls")
 	}
-	s, err = h.service(config.Map{"billing.Tiers": `{"free":{"price":0,"free_calls":5,"rate":0,"caps":{"Function.Deploy":0,"db.create":1000}}}`})
+	s, err := h.service(config.Map{"billing.Tiers": `{"free":{"price":0,"free_calls":5,"rate":0,"caps":{"Function.Deploy":0,"db.create":1000}}}`})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (d *DB) handOver() {
 // serve brings one group to its end: every member has its answer, or has left.
 func (d *DB) serve(group []*member) {
 	if len(group) == 1 {
-		group[0].give(nil)
+		_ = group[0].give(nil) // its error is its own
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
@@ -165,7 +165,7 @@ func (m *member) give(tx *Tx) error {
 
 // run is the lead's part of one member. Its error fails the group; the member's own is kept in m.err.
 func (m *member) run(ctx context.Context, tx *sql.Tx) error {
-	if m.err == errLeft || !m.claim() {
+	if errors.Is(m.err, errLeft) || !m.claim() {
 		return nil
 	}
 	if m.err = m.ctx.Err(); m.err != nil {

@@ -116,11 +116,8 @@ func (s *Service) settle(a *admission, served bool) {
 	if a.lease != "" {
 		c.settle(a.lease, a.price, served)
 	}
-	if served {
-		return
-	}
 	for i, name := range a.names {
-		c.untake(name, a.quotas[i])
+		c.settleUnit(name, a.quotas[i], served)
 	}
 }
 

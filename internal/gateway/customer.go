@@ -20,8 +20,10 @@ type customer struct {
 	tierEpoch  uint64           // grows when the tier changes
 	rate       gcra
 	wallet     wallet
-	allowances map[string]*allowance
-	used       time.Time // the last admission
+	raises     uint64                // grows when the balance does
+	allowances map[string]*allowance // by name
+	retired    map[string]*allowance // by lease: no longer used, but by calls in flight
+	used       time.Time             // the last admission
 }
 
 // wallet is the lease of money that pays for calls.
@@ -30,13 +32,16 @@ type wallet struct {
 	left    money.Micros // neither held nor spent
 	holds   int          // calls in flight that are paid from this lease
 	expires time.Time
-	short   money.Micros // a balance that could not add this much; 0: not known
+
+	short      money.Micros // the balance could not add this much; 0: not known
+	shortUntil time.Time    // how long that is believed
 }
 
 // allowance is the gateway's part of a monthly allowance.
 type allowance struct {
 	lease   string
 	left    int64
+	holds   int64     // calls in flight that use a unit of it
 	expires time.Time // of the lease, or of the knowledge that nothing is left
 }
 
@@ -65,6 +70,13 @@ func (c *customers) each(visit func(*customer)) {
 		visit(found.(*customer))
 		return true
 	})
+}
+
+// forget forgets a customer. Its keys become unknown after it: a key that is read
+// meanwhile either finds a new customer or is unknown again (see readKey).
+func (c *customers) forget(gone *customer) {
+	c.byID.CompareAndDelete(gone.id, gone)
+	gone.keys.Add(1)
 }
 
 // admitRate takes one call from the rates of the tier and of the key, from both
@@ -112,16 +124,48 @@ func (c *customer) take(name string, now time.Time) (lease string, known bool) {
 		return "", a.lease == "" // used up here: ask; used up everywhere: known
 	}
 	a.left--
+	a.holds++
 	return a.lease, true
 }
 
-// untake gives a unit back that a failed call did not use.
-func (c *customer) untake(name, lease string) {
+// settleUnit ends the use of a unit: a served call has used it up, a failed one
+// gives it back.
+func (c *customer) settleUnit(name, lease string, served bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a := c.allowances[name]; a != nil && a.lease == lease {
+	a := c.allowances[name]
+	if a == nil || a.lease != lease {
+		a = c.retired[lease]
+	}
+	if a == nil {
+		return
+	}
+	a.holds--
+	if !served {
 		a.left++
 	}
+}
+
+// allow puts a newly leased allowance in the place of the one before. It is
+// called with mu held.
+func (c *customer) allow(name string, a *allowance) {
+	if c.allowances == nil {
+		c.allowances = map[string]*allowance{}
+	}
+	c.retire(c.allowances[name])
+	c.allowances[name] = a
+}
+
+// retire keeps an allowance for the calls in flight that use it. It is called
+// with mu held.
+func (c *customer) retire(a *allowance) {
+	if a == nil || a.lease == "" {
+		return
+	}
+	if c.retired == nil {
+		c.retired = map[string]*allowance{}
+	}
+	c.retired[a.lease] = a
 }
 
 // hold sets a price aside from the lease. known is false when balance must be
@@ -136,10 +180,17 @@ func (c *customer) hold(price money.Micros, now time.Time) (lease string, known 
 		w.left -= price
 		w.holds++
 		return w.lease, true
-	case (usable || w.lease == "") && w.short > 0 && price-w.left >= w.short:
+	case (usable || w.lease == "") && w.short > 0 && now.Before(w.shortUntil) && price-w.left >= w.short:
 		return "", true
 	}
 	return "", false
+}
+
+// pays says whether a lease can still be charged: it has not ended meanwhile.
+func (c *customer) pays(lease string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wallet.lease == lease
 }
 
 // settle ends a hold: a served call has spent it, a failed one gives it back.

@@ -128,10 +128,12 @@ func (s *Service) Start(ctx context.Context) error {
 func (s *Service) Stop(ctx context.Context) error {
 	ctx = auth.AsService(ctx, Host)
 	var faults []error
-	s.customers.each(func(c *customer) {
-		_, err := s.giveBack(ctx, c)
-		faults = append(faults, err, s.giveBackAllowances(ctx, c))
-	})
+	if err := s.recorder.flush(ctx); err == nil { // else the next start ends the leases
+		s.customers.each(func(c *customer) {
+			_, err := s.giveBack(ctx, c)
+			faults = append(faults, err, s.giveBackAllowances(ctx, c))
+		})
+	}
 	faults = append(faults, s.recorder.shutdown(ctx))
 	return errors.Join(faults...)
 }
@@ -189,6 +191,10 @@ func (s *Service) forward(w http.ResponseWriter, r *http.Request, a *admission, 
 	e := a.endpoint
 	answer := &answer{ResponseWriter: w, service: s, request: r, admission: a, requestID: requestID}
 	defer answer.settle()
+	if !e.Stream {
+		// A body that comes drop by drop ends with the call's time.
+		_ = http.NewResponseController(w).SetReadDeadline(s.now().Add(e.timeout()))
+	}
 	if err := limitBody(r, s.BodyLimit()); err != nil {
 		problem.Write(answer, r, err)
 		return
@@ -216,23 +222,32 @@ func budget(ctx context.Context, e *endpoint) (context.Context, context.CancelFu
 	if e.Stream {
 		return context.WithCancel(ctx)
 	}
-	timeout := e.Timeout
-	if timeout <= 0 {
-		timeout = defaultTimeout
+	return context.WithTimeout(ctx, e.timeout())
+}
+
+func (e *endpoint) timeout() time.Duration {
+	if e.Timeout <= 0 {
+		return defaultTimeout
 	}
-	return context.WithTimeout(ctx, timeout)
+	return e.Timeout
+}
+
+// identity are the headers that tell the target who calls.
+func identity() [4]string {
+	return [4]string{"M3o-Customer-Id", "M3o-Key-Id", "M3o-Request-Id", "Traceparent"}
 }
 
 // forwardedHeader is a copy of the caller's header without what is not the
-// target's to see, and with who calls.
+// target's to see, and with who calls. A call is one request and one answer, so
+// nothing is upgraded.
 func forwardedHeader(from http.Header, a *admission, requestID string) http.Header {
 	to := make(http.Header, len(from)+4)
 	for name, values := range from {
 		switch name {
-		case "Authorization", "Cookie", "Traceparent", "Tracestate", "Sec-Websocket-Protocol":
+		case "Authorization", "Cookie", "Traceparent", "Tracestate", "Sec-Websocket-Protocol", "Upgrade", "Connection":
 			continue
 		}
-		if !strings.HasPrefix(name, "M3o-") {
+		if !isOurs(name) {
 			to[name] = values
 		}
 	}
@@ -241,6 +256,12 @@ func forwardedHeader(from http.Header, a *admission, requestID string) http.Head
 	to["M3o-Request-Id"] = []string{requestID}
 	to["Traceparent"] = []string{traceparent()}
 	return to
+}
+
+// isOurs says whether a header is ours to set: M3O-…, in any spelling that some
+// server takes for it.
+func isOurs(name string) bool {
+	return len(name) > 3 && strings.EqualFold(name[:3], "m3o") && (name[3] == '-' || name[3] == '_')
 }
 
 // traceparent begins a trace (W3C Trace Context, version 00).
@@ -268,8 +289,15 @@ type answer struct {
 	dropped   bool // the body that the target writes is not the caller's to see
 }
 
-// Unwrap lets http.ResponseController flush through.
-func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// FlushError sends what was written so far; flushing begins the answer. There is
+// no Unwrap: nobody shall take the connection out of the call.
+func (w *answer) FlushError() error {
+	w.finish()
+	if w.dropped {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 func (w *answer) WriteHeader(status int) {
 	if status < 200 {
@@ -293,6 +321,11 @@ func (w *answer) WriteHeader(status int) {
 // serve settles a success and lets its answer begin.
 func (w *answer) serve(status int) {
 	a := w.admission
+	if a.lease != "" && !a.key.customer.pays(a.lease) {
+		w.service.log.Error("a lease ended under a call, so the call is refused", "request", w.requestID, "lease", a.lease)
+		w.replace(unavailable(nil))
+		return
+	}
 	call := usageapi.Call{
 		RequestID: w.requestID, CustomerID: a.key.CustomerID, KeyID: a.key.ID, Service: a.endpoint.api, Endpoint: a.endpoint.Name,
 		Status: status, Price: a.price, Duration: w.service.now().Sub(a.at), Time: a.at, Lease: a.lease, Quotas: a.quotas, Free: a.free,

@@ -17,8 +17,17 @@ const burst = int64(time.Second)
 // next is the arrival time after one more call at rate a second, and whether the
 // call may be admitted now.
 func (g gcra) next(now int64, rate int) (arrival int64, ok bool) {
-	arrival = max(g.arrival, now) + int64(time.Second)/int64(rate)
+	arrival = max(g.at(now), now) + int64(time.Second)/int64(rate)
 	return arrival, arrival-now <= burst
+}
+
+// at is the arrival time as of now. One that no admission can have left behind is
+// of a clock that has jumped back since, and says nothing.
+func (g gcra) at(now int64) int64 {
+	if g.arrival > now+burst {
+		return now
+	}
+	return g.arrival
 }
 
 // wait is how long until a call that was refused may be admitted.
@@ -26,7 +35,7 @@ func wait(arrival, now int64) time.Duration { return time.Duration(arrival - now
 
 // remaining is how many calls may come at once.
 func (g gcra) remaining(now int64, rate int) int {
-	ahead := max(g.arrival-now, 0)
+	ahead := max(g.at(now)-now, 0)
 	return int((burst - ahead) * int64(rate) / int64(time.Second))
 }
 

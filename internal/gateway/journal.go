@@ -191,12 +191,12 @@ func readJournal(file string) ([]usageapi.Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	var calls []usageapi.Call
 	lines := bufio.NewReader(f)
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return calls, nil // complete, or cut off within the line
 		}
 		if err != nil {

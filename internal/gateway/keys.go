@@ -45,7 +45,6 @@ type key struct {
 	customer *customer
 	epoch    uint64 // of the customer's keys, when it was read
 	rate     gcra   // guarded by customer.mu
-	seen     atomic.Int64
 }
 
 // allows says whether the key may call an API.
@@ -104,12 +103,32 @@ func (s *Service) readKey(ctx context.Context, hash string) (*key, error) {
 		}
 		c := s.customers.get(record.CustomerID)
 		k := &key{Record: record, customer: c, epoch: c.keys.Load()}
-		if s.keyring.changes.Load() != changes {
+		if s.keyring.changes.Load() != changes || s.customers.peek(c.id) != c {
 			continue
+		}
+		if before, ok := s.keyring.keys.Load(hash); ok {
+			k.rate = before.(*key).pace() // a change of a key is no new second
 		}
 		s.keyring.keys.Store(hash, k)
 		return k, nil
 	}
+}
+
+// pace is the key's rate at the moment.
+func (k *key) pace() gcra {
+	k.customer.mu.Lock()
+	defer k.customer.mu.Unlock()
+	return k.rate
+}
+
+// sweep drops keys that are unknown again and have not been read since.
+func (r *keyring) sweep() {
+	r.keys.Range(func(hash, found any) bool {
+		if k := found.(*key); k.epoch != k.customer.keys.Load() {
+			r.keys.CompareAndDelete(hash, found)
+		}
+		return true
+	})
 }
 
 // forgetKeys forgets every key of a customer.

@@ -2,21 +2,25 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"m3o/internal/auth"
+	"m3o/internal/balance/balanceapi"
 	"m3o/internal/money"
 )
 
 // How slices are leased.
 const (
-	maxRefills     = 1000 // times one call may find its slice used up by others
+	maxRefills     = 100 // times one call may find its slice used up by others
 	refillLimit    = 5 * time.Second
-	renewBefore    = 5 * time.Second // a lease is not used in its last seconds
-	quotaSlice     = 1000            // units of an allowance at a time
-	emptyFor       = time.Second     // how long nothing left is believed: another gateway may give some back
-	sliceCalls     = 100             // a slice of a balance pays for at least so many calls
+	unusedBefore   = 5 * time.Second  // a lease pays for no new call in its last seconds
+	renewBefore    = 15 * time.Second // leases under calls in flight are renewed in time
+	quotaSlice     = 1000             // units of an allowance at a time
+	emptyFor       = time.Second      // how long nothing left is believed: others may give some back
+	sliceCalls     = 100              // a slice of a balance pays for at least so many calls
 	idleAfter      = 10 * time.Second
+	forgetAfter    = 10 * time.Minute
 	recallPatience = 2 * time.Second
 )
 
@@ -36,10 +40,7 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.allowances == nil {
-			c.allowances = map[string]*allowance{}
-		}
-		c.allowances[name] = a
+		c.allow(name, a)
 		return nil, nil
 	})
 	return err
@@ -52,7 +53,7 @@ func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micr
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
 		c.mu.Lock()
-		lease, left := c.wallet.lease, c.wallet.left
+		lease, left, raises := c.wallet.lease, c.wallet.left, c.raises
 		c.mu.Unlock()
 		need := max(price-left, 0)
 		want := max(money.Micros(s.LeaseSlice()), sliceCalls*price, need)
@@ -62,19 +63,28 @@ func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micr
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		w := &c.wallet
-		if granted.ID != lease { // a new lease: the old one, if any, has ended elsewhere
-			*w = wallet{lease: granted.ID}
-		}
-		w.left += granted.Granted
-		w.expires = granted.Expires.Add(-renewBefore)
-		w.short = 0
-		if granted.Granted == 0 && need > 0 {
-			w.short = need
+		c.receive(lease, granted)
+		if granted.Granted == 0 && need > 0 && c.raises == raises {
+			c.wallet.short, c.wallet.shortUntil = need, s.now().Add(emptyFor)
 		}
 		return nil, nil
 	})
 	return err
+}
+
+// receive puts what balance has granted into the wallet. asked is the lease that
+// was to be extended. It is called with mu held.
+func (c *customer) receive(asked string, granted balanceapi.Lease) {
+	w := &c.wallet
+	switch {
+	case w.lease != asked && granted.ID == asked:
+		return // given back meanwhile: what was added to it goes back with it
+	case granted.ID != w.lease: // the old one, if any, has ended elsewhere
+		*w = wallet{lease: granted.ID}
+	}
+	w.left += granted.Granted
+	w.expires = granted.Expires.Add(-unusedBefore)
+	w.short = 0
 }
 
 // refillContext is for work that several calls wait for: it does not end with the
@@ -87,60 +97,166 @@ func (s *Service) refillContext(ctx context.Context) (context.Context, context.C
 // what was charged on it is recorded first. It reports false when calls are in flight.
 func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 	c.mu.Lock()
-	lease := c.wallet.lease
-	if lease != "" && c.wallet.holds > 0 {
+	w := c.wallet
+	if w.lease != "" && w.holds > 0 {
 		c.mu.Unlock()
 		return false, nil
 	}
 	c.wallet = wallet{}
 	c.mu.Unlock()
-	if lease == "" {
+	if w.lease == "" {
 		return true, nil
 	}
 	if err := s.recorder.flush(ctx); err != nil {
-		return true, err // balance closes it when it expires
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.wallet.lease == "" {
+			c.wallet = w
+		}
+		return true, err
 	}
-	return true, s.balance.CloseLease(ctx, lease)
+	return true, s.balance.CloseLease(ctx, w.lease)
 }
 
-// giveBackAllowances gives back what is unused of a customer's allowances.
+// giveBackAllowances gives back what is unused of a customer's allowances, except
+// for the units of calls in flight.
 func (s *Service) giveBackAllowances(ctx context.Context, c *customer) error {
 	c.mu.Lock()
-	var leases []string
 	for _, a := range c.allowances {
-		if a.lease != "" {
-			leases = append(leases, a.lease)
-		}
+		c.retire(a)
 	}
 	c.allowances = nil
+	idle := len(c.retired) == 0
 	c.mu.Unlock()
-	if len(leases) == 0 {
+	if idle {
 		return nil
 	}
+	return s.keepRetired(ctx, c)
+}
+
+// keepRetired tells usage what is still in use of retired allowances.
+func (s *Service) keepRetired(ctx context.Context, c *customer) error {
 	if err := s.recorder.flush(ctx); err != nil {
 		return err
 	}
-	return s.usage.ReturnQuota(ctx, leases)
+	c.mu.Lock()
+	keep := map[string]int64{}
+	for lease, a := range c.retired {
+		if keep[lease] = a.holds; a.holds == 0 {
+			delete(c.retired, lease)
+		}
+	}
+	c.mu.Unlock()
+	return s.keep(ctx, c, keep)
 }
 
-// Tidy gives back the leases of customers that have not called for a while, and
-// forgets those that have gone quiet. It is a ticker of every replica.
+// keep renews leases of allowances as far as they are in use.
+func (s *Service) keep(ctx context.Context, c *customer, units map[string]int64) error {
+	if len(units) == 0 {
+		return nil
+	}
+	expires, err := s.usage.KeepQuota(ctx, units)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.allowances {
+		if units[a.lease] > 0 {
+			a.expires = expires
+		}
+	}
+	for lease, a := range c.retired {
+		if units[lease] > 0 {
+			a.expires = expires
+		}
+	}
+	return nil
+}
+
+// Tidy renews the leases under calls in flight, gives back those of customers
+// that have not called for a while, and forgets customers that have gone quiet.
+// It is a ticker of every replica.
 func (s *Service) Tidy(ctx context.Context) error {
-	var first error
-	idle := s.now().Add(-idleAfter)
+	ctx = auth.AsService(ctx, Host)
+	now := s.now()
+	var faults []error
 	s.customers.each(func(c *customer) {
-		c.mu.Lock()
-		quiet := c.used.Before(idle) && (c.wallet.lease != "" || len(c.allowances) > 0)
-		c.mu.Unlock()
-		if !quiet {
-			return
-		}
-		if _, err := s.giveBack(ctx, c); err != nil && first == nil {
-			first = err
-		}
-		if err := s.giveBackAllowances(ctx, c); err != nil && first == nil {
-			first = err
+		if err := s.tidy(ctx, c, now); err != nil && len(faults) < 3 {
+			faults = append(faults, err)
 		}
 	})
-	return first
+	s.keyring.sweep()
+	return errors.Join(faults...)
+}
+
+func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
+	c.mu.Lock()
+	idle := c.used.Before(now.Add(-idleAfter))
+	lease := c.wallet.lease
+	renew := lease != "" && c.wallet.holds > 0 && c.wallet.expires.Before(now.Add(renewBefore))
+	held := len(c.allowances) > 0 || len(c.retired) > 0
+	units := c.ending(now.Add(renewBefore))
+	gone := lease == "" && !held && c.used.Before(now.Add(-forgetAfter))
+	c.mu.Unlock()
+	switch {
+	case gone:
+		s.customers.forget(c)
+		return nil
+	case idle && (lease != "" || held):
+		if returned, err := s.giveBack(ctx, c); err != nil || returned && !held {
+			return err
+		}
+		if err := s.giveBackAllowances(ctx, c); err != nil {
+			return err
+		}
+	case len(units) > 0:
+		if err := s.recorder.flush(ctx); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		units = c.ending(now.Add(renewBefore))
+		c.mu.Unlock()
+		if err := s.keep(ctx, c, units); err != nil {
+			return err
+		}
+	}
+	if renew {
+		return s.renewMoney(ctx, c, lease)
+	}
+	return nil
+}
+
+// ending are the units in use of allowances whose lease ends before a time. It is
+// called with mu held.
+func (c *customer) ending(before time.Time) map[string]int64 {
+	units := map[string]int64{}
+	for _, a := range c.allowances {
+		if a.holds > 0 && a.expires.Before(before) {
+			units[a.lease] = a.holds + a.left
+		}
+	}
+	for lease, a := range c.retired {
+		if a.holds > 0 && a.expires.Before(before) {
+			units[lease] = a.holds
+		}
+	}
+	return units
+}
+
+// renewMoney renews the lease that pays for calls in flight.
+func (s *Service) renewMoney(ctx context.Context, c *customer, lease string) error {
+	_, err, _ := s.refills.Do(c.id, func() (any, error) {
+		granted, err := s.balance.Lease(ctx, c.id, lease, s.holder, 0, 0)
+		if err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.wallet.lease == lease {
+			c.receive(lease, granted)
+		}
+		return nil, nil
+	})
+	return err
 }

@@ -57,6 +57,9 @@ type door struct {
 	tier      billingapi.Tier
 	catalogue publicapiapi.Catalogue
 	down      map[string]bool // fakes that answer fault.Unavailable
+
+	ahead  atomic.Int64 // of the house's clock, in nanoseconds
+	leased func()       // called once, after balance has decided on a lease and before the gateway hears of it
 }
 
 const customer = "cus_a"
@@ -66,11 +69,12 @@ const customer = "cus_a"
 func newDoor(t testing.TB, d *db.DB) *door {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	ob := outbox.New(d, time.Now, log)
 	s := &door{
-		t: t, db: d, outbox: ob, log: log, bus: bus.NewMemory(bus.MemoryConfig{Logger: log, DeadLetter: ob.DeadLetter}),
+		t: t, db: d, log: log,
 		journal: t.TempDir(), keys: map[string]keysapi.Record{}, tier: billingapi.Tier{ID: "free", FreeCalls: 10_000}, down: map[string]bool{},
 	}
+	ob := outbox.New(d, s.now, log)
+	s.outbox, s.bus = ob, bus.NewMemory(bus.MemoryConfig{Logger: log, DeadLetter: ob.DeadLetter})
 	s.catalogue = publicapiapi.Catalogue{Version: 1, APIs: []publicapiapi.Route{{Name: "demo", Target: "service:demo", Endpoints: []publicapiapi.EndpointRoute{
 		{Name: "Demo.Paid", Path: "/paid", Price: 10_000},
 		{Name: "Demo.Free", Path: "/free"},
@@ -95,11 +99,11 @@ func (s *door) services(d *db.DB, ob *outbox.Outbox) {
 	people := &customersapifakes.FakeService{}
 	people.StatusReturns(customersapi.IsVerified, nil)
 	var err error
-	s.usage, err = usage.New(usage.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Billing: &billingapifakes.FakeService{}})
+	s.usage, err = usage.New(usage.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Billing: &billingapifakes.FakeService{}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.balance, err = balance.New(balance.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Customers: people, Usage: s.usage})
+	s.balance, err = balance.New(balance.Deps{DB: d, Bus: s.bus, Outbox: ob, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Customers: people, Usage: s.usage})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -142,8 +146,8 @@ func (s *door) open() {
 		return s.catalogue, nil
 	})
 	g, err := gateway.New(gateway.Deps{
-		Bus: s.bus, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: time.Now, Journal: s.journal,
-		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: s.balance, Billing: tiers,
+		Bus: s.bus, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Journal: s.journal,
+		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: toldLate{s.balance, s}, Billing: tiers,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -153,6 +157,27 @@ func (s *door) open() {
 	}
 	s.gateway = g
 	s.t.Cleanup(g.Register(s.bus))
+}
+
+// now is the house's clock.
+func (s *door) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// toldLate is balance with something happening between a lease and its answer.
+type toldLate struct {
+	balanceapi.Service
+	door *door
+}
+
+func (b toldLate) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
+	lease, err := b.Service.Lease(ctx, customerID, leaseID, holder, need, want)
+	b.door.mu.Lock()
+	happens := b.door.leased
+	b.door.leased = nil
+	b.door.mu.Unlock()
+	if happens != nil {
+		happens()
+	}
+	return lease, err
 }
 
 func (s *door) answer(h http.HandlerFunc) { s.target.Store(&h) }

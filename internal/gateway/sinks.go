@@ -25,7 +25,6 @@ func (s *Service) OnTierChanged(ctx context.Context, customerID string) error {
 	}
 	c.mu.Lock()
 	c.tier, c.tierEpoch = nil, c.tierEpoch+1
-	c.rate = gcra{}
 	c.mu.Unlock()
 	return s.giveBackAllowances(ctx, c)
 }
@@ -44,6 +43,7 @@ func (s *Service) OnFlush(ctx context.Context, _ string) error {
 func (s *Service) OnBalanceRaised(_ context.Context, customerID string) error {
 	if c := s.customers.peek(customerID); c != nil {
 		c.mu.Lock()
+		c.raises++
 		c.wallet.short = 0
 		c.mu.Unlock()
 	}

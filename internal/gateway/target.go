@@ -43,12 +43,20 @@ func newUpstreamTarget(base *url.URL, transport http.RoundTripper) *upstreamTarg
 	proxy := &httputil.ReverseProxy{
 		Transport:     transport,
 		FlushInterval: -1,
-		Rewrite:       func(*httputil.ProxyRequest) {}, // serve has addressed the request already
+		Rewrite:       identify, // serve has addressed the request already
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			problem.Write(w, r, upstreamFault(r.Context(), err))
 		},
 	}
 	return &upstreamTarget{base: base, proxy: proxy}
+}
+
+// identify says who calls, after the proxy has removed what the caller's own
+// Connection header names.
+func identify(r *httputil.ProxyRequest) {
+	for _, name := range identity() {
+		r.Out.Header[name] = r.In.Header[name]
+	}
 }
 
 func (t *upstreamTarget) serve(w http.ResponseWriter, r *http.Request, path string) {

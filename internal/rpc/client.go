@@ -97,7 +97,7 @@ func decodeLine[Out any](raw json.RawMessage) (Out, error) {
 func newRequest(ctx context.Context, f Function, in any) (*http.Request, error) {
 	value := reflect.ValueOf(in).Elem()
 	p := planOf(value.Type())
-	payload := any(in)
+	payload := in
 	if p.body >= 0 {
 		payload = value.Field(p.body).Interface()
 	}

@@ -10,7 +10,7 @@
 //   - A closed lease of money is a fence: no record is charged on it any more, and
 //     CloseLease says exactly what was.
 //   - An allowance is never leased beyond its limit. What a gateway that died held
-//     of one comes back when the lease expires.
+//     of one comes back when the lease expires; one that lives keeps what is in use.
 //
 // Days and months are UTC. Only app imports usage; everybody else its usageapi.
 package usage

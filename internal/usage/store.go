@@ -207,12 +207,12 @@ const (
 	lockAllowanceSQL = `
 	INSERT INTO usage_allowances (customer_id, month, name, leases) VALUES ($1, $2, $3, 1)
 	ON CONFLICT (customer_id, month, name) DO UPDATE SET leases = usage_allowances.leases + 1`
-	heldSQL = `
-	SELECT CAST(COALESCE(SUM(CASE WHEN granted > used THEN granted - used ELSE 0 END), 0) AS BIGINT) FROM usage_quota_leases
-	WHERE customer_id = $1 AND month = $2 AND name = $3 AND expires_at > $4`
-	endpointMonthSQL = `
-	SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM usage_days
-	WHERE customer_id = $1 AND day >= $2 AND day < $3 AND endpoint = $4`
+	// One statement, so that a call which is recorded meanwhile is either held or used.
+	allottedSQL = `
+	SELECT CAST(COALESCE((SELECT SUM(CASE WHEN granted > used THEN granted - used ELSE 0 END) FROM usage_quota_leases
+		WHERE customer_id = $1 AND month = $2 AND name = $3 AND expires_at > $4), 0)
+	+ COALESCE((SELECT SUM(requests) FROM usage_free WHERE customer_id = $1 AND month = $2 AND $3 = 'free'), 0)
+	+ COALESCE((SELECT SUM(requests) FROM usage_days WHERE customer_id = $1 AND day >= $5 AND day < $6 AND endpoint = $7), 0) AS BIGINT)`
 )
 
 // lockAllowance holds an allowance until the transaction ends and says how much
@@ -221,21 +221,13 @@ func lockAllowance(ctx context.Context, tx *db.Tx, customerID, name string, now 
 	if _, err := tx.Exec(ctx, lockAllowanceSQL, customerID, month(now), name); err != nil {
 		return 0, fmt.Errorf("lock allowance %s: %w", name, err)
 	}
-	var held, used int64
-	if err := tx.QueryRow(ctx, heldSQL, customerID, month(now), name, db.Micro(now)).Scan(&held); err != nil {
-		return 0, fmt.Errorf("read what is held of %s: %w", name, err)
-	}
-	var err error
-	if name == usageapi.FreeCalls {
-		used, err = freeUsed(ctx, tx, customerID, month(now))
-	} else {
-		from, to := monthBounds(now)
-		err = tx.QueryRow(ctx, endpointMonthSQL, customerID, from, to, endpointOf(name)).Scan(&used)
-	}
+	from, to := monthBounds(now)
+	var allotted int64
+	err := tx.QueryRow(ctx, allottedSQL, customerID, month(now), name, db.Micro(now), from, to, endpointOf(name)).Scan(&allotted)
 	if err != nil {
-		return 0, fmt.Errorf("read what is used of %s: %w", name, err)
+		return 0, fmt.Errorf("read what is taken of %s: %w", name, err)
 	}
-	return used + held, nil
+	return allotted, nil
 }
 
 const insertQuotaLeaseSQL = `
@@ -249,12 +241,22 @@ func insertQuotaLease(ctx context.Context, tx *db.Tx, customerID, month, name st
 	return nil
 }
 
-const expireQuotaLeaseSQL = `UPDATE usage_quota_leases SET expires_at = 0 WHERE id = $1`
+const (
+	endQuotaLeaseSQL  = `UPDATE usage_quota_leases SET expires_at = 0 WHERE id = $1`
+	keepQuotaLeaseSQL = `UPDATE usage_quota_leases SET granted = used + $2, expires_at = $3 WHERE id = $1`
+)
 
-func expireQuotaLeases(ctx context.Context, tx *db.Tx, leases []string) error {
-	for _, lease := range leases {
-		if _, err := tx.Exec(ctx, expireQuotaLeaseSQL, lease); err != nil {
-			return fmt.Errorf("return allowance %s: %w", lease, err)
+// keepQuotaLeases cuts leases down to the units in use, and ends those without.
+func keepQuotaLeases(ctx context.Context, tx *db.Tx, units map[string]int64, expires time.Time) error {
+	for _, lease := range sorted(units) {
+		var err error
+		if n := units[lease]; n > 0 {
+			_, err = tx.Exec(ctx, keepQuotaLeaseSQL, lease, n, db.Micro(expires))
+		} else {
+			_, err = tx.Exec(ctx, endQuotaLeaseSQL, lease)
+		}
+		if err != nil {
+			return fmt.Errorf("keep allowance %s: %w", lease, err)
 		}
 	}
 	return nil

@@ -293,9 +293,14 @@ func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, customerID, name st
 	return lease, insertQuotaLease(ctx, tx, customerID, month(now), name, lease)
 }
 
-// ReturnQuota implements usageapi.Service. Returning again changes nothing.
-func (s *Service) ReturnQuota(ctx context.Context, leases []string) error {
-	return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) error { return expireQuotaLeases(ctx, tx, leases) })
+// KeepQuota implements usageapi.Service. Keeping the same again changes nothing
+// but the expiry.
+func (s *Service) KeepQuota(ctx context.Context, units map[string]int64) (time.Time, error) {
+	out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (usageapi.KeepQuotaOut, error) {
+		out := usageapi.KeepQuotaOut{Expires: s.now().Add(quotaTTL)}
+		return out, keepQuotaLeases(ctx, tx, units, out.Expires)
+	})
+	return out.Expires, err
 }
 
 // Charged implements usageapi.Service.

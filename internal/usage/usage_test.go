@@ -306,13 +306,17 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 			if more, err := s.LeaseQuota(ctx, "cus_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil || more.Granted != want {
 				t.Fatalf("granted %d, want %d (%v)", more.Granted, want, err)
 			} else if more.ID != "" {
-				if err := s.ReturnQuota(ctx, []string{more.ID}); err != nil {
+				if _, err := s.KeepQuota(ctx, map[string]int64{more.ID: 0}); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		left(2)
-		if err := s.ReturnQuota(ctx, []string{lease.ID}); err != nil {
+		if _, err := s.KeepQuota(ctx, map[string]int64{lease.ID: 4}); err != nil {
+			t.Fatal(err)
+		}
+		left(3)
+		if _, err := s.KeepQuota(ctx, map[string]int64{lease.ID: 0}); err != nil {
 			t.Fatal(err)
 		}
 		left(7)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"m3o/internal/usage/usageapi"
 	"sync"
+	"time"
 )
 
 type FakeService struct {
@@ -35,6 +36,20 @@ type FakeService struct {
 	}
 	closeLeaseReturnsOnCall map[int]struct {
 		result1 int64
+		result2 error
+	}
+	KeepQuotaStub        func(context.Context, map[string]int64) (time.Time, error)
+	keepQuotaMutex       sync.RWMutex
+	keepQuotaArgsForCall []struct {
+		arg1 context.Context
+		arg2 map[string]int64
+	}
+	keepQuotaReturns struct {
+		result1 time.Time
+		result2 error
+	}
+	keepQuotaReturnsOnCall map[int]struct {
+		result1 time.Time
 		result2 error
 	}
 	LeaseQuotaStub        func(context.Context, string, string, int64, int64) (usageapi.QuotaLease, error)
@@ -119,18 +134,6 @@ type FakeService struct {
 	recordReturnsOnCall map[int]struct {
 		result1 []string
 		result2 error
-	}
-	ReturnQuotaStub        func(context.Context, []string) error
-	returnQuotaMutex       sync.RWMutex
-	returnQuotaArgsForCall []struct {
-		arg1 context.Context
-		arg2 []string
-	}
-	returnQuotaReturns struct {
-		result1 error
-	}
-	returnQuotaReturnsOnCall map[int]struct {
-		result1 error
 	}
 	invocations      map[string][][]interface{}
 	invocationsMutex sync.RWMutex
@@ -268,6 +271,71 @@ func (fake *FakeService) CloseLeaseReturnsOnCall(i int, result1 int64, result2 e
 	}
 	fake.closeLeaseReturnsOnCall[i] = struct {
 		result1 int64
+		result2 error
+	}{result1, result2}
+}
+
+func (fake *FakeService) KeepQuota(arg1 context.Context, arg2 map[string]int64) (time.Time, error) {
+	fake.keepQuotaMutex.Lock()
+	ret, specificReturn := fake.keepQuotaReturnsOnCall[len(fake.keepQuotaArgsForCall)]
+	fake.keepQuotaArgsForCall = append(fake.keepQuotaArgsForCall, struct {
+		arg1 context.Context
+		arg2 map[string]int64
+	}{arg1, arg2})
+	stub := fake.KeepQuotaStub
+	fakeReturns := fake.keepQuotaReturns
+	fake.recordInvocation("KeepQuota", []interface{}{arg1, arg2})
+	fake.keepQuotaMutex.Unlock()
+	if stub != nil {
+		return stub(arg1, arg2)
+	}
+	if specificReturn {
+		return ret.result1, ret.result2
+	}
+	return fakeReturns.result1, fakeReturns.result2
+}
+
+func (fake *FakeService) KeepQuotaCallCount() int {
+	fake.keepQuotaMutex.RLock()
+	defer fake.keepQuotaMutex.RUnlock()
+	return len(fake.keepQuotaArgsForCall)
+}
+
+func (fake *FakeService) KeepQuotaCalls(stub func(context.Context, map[string]int64) (time.Time, error)) {
+	fake.keepQuotaMutex.Lock()
+	defer fake.keepQuotaMutex.Unlock()
+	fake.KeepQuotaStub = stub
+}
+
+func (fake *FakeService) KeepQuotaArgsForCall(i int) (context.Context, map[string]int64) {
+	fake.keepQuotaMutex.RLock()
+	defer fake.keepQuotaMutex.RUnlock()
+	argsForCall := fake.keepQuotaArgsForCall[i]
+	return argsForCall.arg1, argsForCall.arg2
+}
+
+func (fake *FakeService) KeepQuotaReturns(result1 time.Time, result2 error) {
+	fake.keepQuotaMutex.Lock()
+	defer fake.keepQuotaMutex.Unlock()
+	fake.KeepQuotaStub = nil
+	fake.keepQuotaReturns = struct {
+		result1 time.Time
+		result2 error
+	}{result1, result2}
+}
+
+func (fake *FakeService) KeepQuotaReturnsOnCall(i int, result1 time.Time, result2 error) {
+	fake.keepQuotaMutex.Lock()
+	defer fake.keepQuotaMutex.Unlock()
+	fake.KeepQuotaStub = nil
+	if fake.keepQuotaReturnsOnCall == nil {
+		fake.keepQuotaReturnsOnCall = make(map[int]struct {
+			result1 time.Time
+			result2 error
+		})
+	}
+	fake.keepQuotaReturnsOnCall[i] = struct {
+		result1 time.Time
 		result2 error
 	}{result1, result2}
 }
@@ -616,73 +684,6 @@ func (fake *FakeService) RecordReturnsOnCall(i int, result1 []string, result2 er
 		result1 []string
 		result2 error
 	}{result1, result2}
-}
-
-func (fake *FakeService) ReturnQuota(arg1 context.Context, arg2 []string) error {
-	var arg2Copy []string
-	if arg2 != nil {
-		arg2Copy = make([]string, len(arg2))
-		copy(arg2Copy, arg2)
-	}
-	fake.returnQuotaMutex.Lock()
-	ret, specificReturn := fake.returnQuotaReturnsOnCall[len(fake.returnQuotaArgsForCall)]
-	fake.returnQuotaArgsForCall = append(fake.returnQuotaArgsForCall, struct {
-		arg1 context.Context
-		arg2 []string
-	}{arg1, arg2Copy})
-	stub := fake.ReturnQuotaStub
-	fakeReturns := fake.returnQuotaReturns
-	fake.recordInvocation("ReturnQuota", []interface{}{arg1, arg2Copy})
-	fake.returnQuotaMutex.Unlock()
-	if stub != nil {
-		return stub(arg1, arg2)
-	}
-	if specificReturn {
-		return ret.result1
-	}
-	return fakeReturns.result1
-}
-
-func (fake *FakeService) ReturnQuotaCallCount() int {
-	fake.returnQuotaMutex.RLock()
-	defer fake.returnQuotaMutex.RUnlock()
-	return len(fake.returnQuotaArgsForCall)
-}
-
-func (fake *FakeService) ReturnQuotaCalls(stub func(context.Context, []string) error) {
-	fake.returnQuotaMutex.Lock()
-	defer fake.returnQuotaMutex.Unlock()
-	fake.ReturnQuotaStub = stub
-}
-
-func (fake *FakeService) ReturnQuotaArgsForCall(i int) (context.Context, []string) {
-	fake.returnQuotaMutex.RLock()
-	defer fake.returnQuotaMutex.RUnlock()
-	argsForCall := fake.returnQuotaArgsForCall[i]
-	return argsForCall.arg1, argsForCall.arg2
-}
-
-func (fake *FakeService) ReturnQuotaReturns(result1 error) {
-	fake.returnQuotaMutex.Lock()
-	defer fake.returnQuotaMutex.Unlock()
-	fake.ReturnQuotaStub = nil
-	fake.returnQuotaReturns = struct {
-		result1 error
-	}{result1}
-}
-
-func (fake *FakeService) ReturnQuotaReturnsOnCall(i int, result1 error) {
-	fake.returnQuotaMutex.Lock()
-	defer fake.returnQuotaMutex.Unlock()
-	fake.ReturnQuotaStub = nil
-	if fake.returnQuotaReturnsOnCall == nil {
-		fake.returnQuotaReturnsOnCall = make(map[int]struct {
-			result1 error
-		})
-	}
-	fake.returnQuotaReturnsOnCall[i] = struct {
-		result1 error
-	}{result1}
 }
 
 func (fake *FakeService) Invocations() map[string][][]interface{} {

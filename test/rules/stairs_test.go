@@ -1,0 +1,186 @@
+package rules
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// room is a package, or with a slash at its end a folder of such, and what of ours
+// its code may import. Its tests may import more.
+type room struct {
+	path string
+	may  []string
+	why  string
+}
+
+// The names that stand for several packages in a room's list.
+const (
+	leafs      = "leafs"      // what everybody may speak of
+	contracts  = "contracts"  // every …api
+	everything = "everything" // of ours
+)
+
+// leafRooms import at most each other.
+var leafRooms = []string{
+	"internal/fault", "internal/money", "internal/id", "internal/auth", "internal/page", "internal/problem", "internal/config", "internal/ticker",
+}
+
+// stairs are the rooms from the bottom to the top.
+var stairs = []room{
+	{"internal/fault", nil, "everybody speaks of errors, so their package leans on nothing"},
+	{"internal/money", nil, "an amount means the same everywhere, so it leans on nothing"},
+	{"internal/id", nil, "ids are made everywhere, so their package leans on nothing"},
+	{"internal/auth", []string{"internal/fault"}, "who is calling is asked in every layer, so it knows none"},
+	{"internal/page", []string{"internal/fault"}, "every list is paged, so it knows none"},
+	{"internal/problem", []string{"internal/fault", "internal/id"}, "errors are written alike on the bus and at the edge, so it knows neither"},
+	{"internal/config/rule", nil, "the generator and the running system judge by the same rules, and the generator leans on nothing else of ours"},
+	{"internal/config", []string{"internal/config/rule"}, "every service is configured, so it knows none"},
+	{"internal/ticker", nil, "it runs jobs over an interface and knows neither store nor service"},
+
+	{"internal/codegen/spec", []string{"internal/config/rule"}, "a broken generated file must never stop the generator"},
+	{"internal/codegen", []string{"internal/codegen/spec"}, "a broken generated file must never stop the generator"},
+	{"internal/codegen/generate", []string{"internal/codegen"}, "a broken generated file must never stop the generator"},
+
+	{"migrations/", nil, "the schema is text"},
+	{"pkg/events/proto/", nil, "programs outside this house import it, so it brings nothing of the house along"},
+
+	{"internal/db", nil, "the store knows nothing of what is stored"},
+	{"internal/db/lease", []string{"internal/db"}, "leadership is a row, not a service"},
+	{"internal/db/idempotency", []string{"internal/db", "internal/fault"}, "a stored answer is a row, whoever gave it"},
+	{"internal/db/audit", []string{"internal/db", "internal/auth", "internal/id"}, "the trail is the same for every service"},
+	{"internal/db/dbtest", []string{"internal/db", "migrations"}, "a test's database has the whole schema and nothing else"},
+
+	{"internal/bus", []string{"internal/fault", "internal/problem"}, "the transport carries anything, so it knows no contract and no store"},
+	{"internal/bus/outbox", []string{"internal/bus", "internal/db", "internal/db/lease", leafs}, "it is the one place where the store and the bus meet"},
+	{"internal/bus/bustest", []string{"internal/bus", "internal/fault", "internal/problem"}, "it holds any bus to the promises, so it knows no other part"},
+
+	{"internal/rpc", []string{"internal/bus", "internal/db/idempotency", leafs}, "it is what generated contracts run on, so it knows none of them"},
+	{"internal/rpc/rpctest", []string{"internal/bus", "internal/rpc"}, "it tests any contract, so it knows none"},
+
+	{"internal/web", []string{"internal/bus", "internal/rpc", leafs}, "the edge serves whatever contracts it is handed, so it knows no service"},
+	{"internal/gateway", []string{"internal/bus", "internal/rpc", contracts, leafs}, "the gateway has no store of its own and reaches services by their contracts only, so it may run elsewhere"},
+
+	{"internal/app", []string{everything}, "app is the one place that knows every service"},
+	{"internal/app/apptest", []string{"internal/app", leafs}, "it starts the whole through app and reaches it from outside"},
+	{"cmd/m3o", []string{"internal/app", "internal/codegen"}, "main is flags and sentences"},
+	{"test/", []string{everything}, "tests of the whole may look at all of it"},
+}
+
+// The rooms of which there are many.
+var (
+	contractRoom = room{"a contract (…api)", []string{"internal/bus", "internal/rpc", leafs}, "whoever calls a service imports its contract, so that must not bring a service along"}
+	fakeRoom     = room{"a fake (…apifakes)", []string{contracts}, "a fake stands in for its contract and nothing else"}
+	serviceRoom  = room{"a service", []string{
+		"internal/bus", "internal/bus/outbox", "internal/rpc", "internal/db", "internal/db/audit", "internal/db/idempotency", "internal/db/lease",
+		contracts, "pkg/events/proto/", leafs,
+	}, "a service reaches another by its …api only, so that either can move to another process"}
+)
+
+// roomOf is the room of a folder, nil when the house has none for it.
+func (h *house) roomOf(folder string) *room {
+	for i := range stairs {
+		if stairs[i].path == folder {
+			return &stairs[i]
+		}
+	}
+	switch {
+	case h.isContract(folder):
+		return &contractRoom
+	case h.isContract(path.Dir(folder)) && path.Base(folder) == path.Base(path.Dir(folder))+"fakes":
+		return &fakeRoom
+	case h.services[folder]:
+		return &serviceRoom
+	}
+	for i, r := range stairs {
+		if strings.HasSuffix(r.path, "/") && strings.HasPrefix(folder+"/", r.path) {
+			return &stairs[i]
+		}
+	}
+	return nil
+}
+
+// isContract says whether a folder is the …api of a service.
+func (h *house) isContract(folder string) bool {
+	service := path.Dir(folder)
+	return h.services[service] && path.Base(folder) == path.Base(service)+"api"
+}
+
+// allows says whether the code of a room may import a package of ours.
+func (h *house) allows(r *room, imported string) bool {
+	for _, may := range r.may {
+		switch {
+		case may == everything, may == imported:
+			return true
+		case may == leafs && slices.Contains(leafRooms, imported):
+			return true
+		case may == contracts && h.isContract(imported):
+			return true
+		case strings.HasSuffix(may, "/") && strings.HasPrefix(imported, may):
+			return true
+		}
+	}
+	return false
+}
+
+// ourImports visits each import of a package of ours, in every file.
+func (h *house) ourImports(visit func(f *source, at, imported string)) {
+	for _, f := range h.files {
+		for _, spec := range f.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if imported, ours := strings.CutPrefix(name, module); err == nil && ours {
+				visit(f, h.at(spec.Pos()), imported)
+			}
+		}
+	}
+}
+
+func TestImportsGoDownTheStairsOnly(t *testing.T) {
+	h := setup(t)
+	h.ourImports(func(f *source, at, imported string) {
+		if r := h.roomOf(f.folder()); r != nil && !f.isTest() && !h.allows(r, imported) {
+			t.Errorf("%s: %s must not import %s: %s", at, f.folder(), imported, r.why)
+		}
+	})
+}
+
+func TestEveryPackageHasItsRoom(t *testing.T) {
+	h := setup(t)
+	for folder := range h.packages {
+		if h.roomOf(folder) == nil {
+			t.Errorf("%s stands nowhere in the stairs: give it a row in test/rules/stairs_test.go that says what it may import, and why", folder)
+		}
+	}
+	for _, r := range stairs {
+		standing := h.packages[r.path] != nil
+		for folder := range h.packages {
+			standing = standing || strings.HasSuffix(r.path, "/") && strings.HasPrefix(folder+"/", r.path)
+		}
+		if !standing {
+			t.Errorf("the room %s is empty: take its row out of the stairs", r.path)
+		}
+	}
+}
+
+func TestOnlyTestsImportTestHelpers(t *testing.T) {
+	h := setup(t)
+	h.ourImports(func(f *source, at, imported string) {
+		if isHelper(imported) && !f.isTest() && !isHelper(f.folder()) {
+			t.Errorf("%s: %s is help for tests: what it does to make a test easy must not reach an operator", at, imported)
+		}
+	})
+}
+
+func TestAServiceHasTheUsualFiles(t *testing.T) {
+	h := setup(t)
+	for folder := range h.services {
+		noun := path.Base(folder)
+		for _, file := range []string{"doc.go", noun + ".go", "service_gen.go"} {
+			if h.byPath[path.Join(folder, file)] == nil {
+				t.Errorf("%s has no %s: whoever knows one service should find their way in every other", folder, file)
+			}
+		}
+	}
+}
