@@ -186,11 +186,12 @@ func (c *customer) hold(price money.Micros, now time.Time) (lease string, known 
 	return "", false
 }
 
-// pays says whether a lease can still be charged: it has not ended meanwhile.
-func (c *customer) pays(lease string) bool {
+// pays says whether a lease can still be charged: it has not ended meanwhile, as
+// it may when the process was asleep.
+func (c *customer) pays(lease string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.wallet.lease == lease
+	return c.wallet.lease == lease && now.Before(c.wallet.expires.Add(unusedBefore))
 }
 
 // settle ends a hold: a served call has spent it, a failed one gives it back.

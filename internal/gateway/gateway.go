@@ -321,7 +321,7 @@ func (w *answer) WriteHeader(status int) {
 // serve settles a success and lets its answer begin.
 func (w *answer) serve(status int) {
 	a := w.admission
-	if a.lease != "" && !a.key.customer.pays(a.lease) {
+	if a.lease != "" && !a.key.customer.pays(a.lease, w.service.now()) {
 		w.service.log.Error("a lease ended under a call, so the call is refused", "request", w.requestID, "lease", a.lease)
 		w.replace(unavailable(nil))
 		return

@@ -137,9 +137,6 @@ func TestACallWhoseLeaseHasEndedIsNotServed(t *testing.T) {
 	if err := s.balance.CloseExpired(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.gateway.Tidy(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if n := f.end(); n != 0 {
 		t.Errorf("%d calls were served on a lease that had ended", n)
 	}
