@@ -108,12 +108,11 @@ func (d *DB) serve(group []*member) {
 
 // together runs the group in one transaction. There is always one open savepoint, the next member's.
 func (d *DB) together(ctx context.Context, group []*member) error {
-	relaxed := !slices.ContainsFunc(group, func(m *member) bool { return !isRelaxed(m.ctx) })
-	tx, end, err := d.begin(ctx, relaxed)
+	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("begin: %w", err)
 	}
-	defer end()
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT member"); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}
@@ -123,6 +122,10 @@ func (d *DB) together(ctx context.Context, group []*member) error {
 		}
 	}
 	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	durable := slices.ContainsFunc(group, func(m *member) bool { return !isRelaxed(m.ctx) })
+	if err := d.disk.committed(durable); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil

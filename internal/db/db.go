@@ -74,7 +74,7 @@ type DB struct {
 	log     *slog.Logger
 	batch   batcher
 	kept    *statements // of write, on SQLite
-	relaxed bool        // write's level of durability; belongs to whoever has its connection
+	disk    *disk       // of SQLite's files
 }
 
 // Open opens the database and makes sure that it answers; a Postgres that does not within 5 seconds is an error.
@@ -106,10 +106,11 @@ func opened(d *DB, err error) (*DB, error) {
 func (d *DB) Close() error {
 	d.batch.groups.Wait()
 	d.kept.close()
+	d.disk.wait()
 	if d.read == d.write {
 		return d.write.Close()
 	}
-	return errors.Join(d.read.Close(), d.write.Close())
+	return errors.Join(d.read.Close(), d.write.Close(), d.disk.close())
 }
 
 // Dialect is the engine. Only this package and bus/outbox ask.
@@ -124,7 +125,7 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (res sql.Resul
 		res, err = d.write.ExecContext(ctx, query, args...)
 		return err
 	}
-	if d.dialect == SQLite { // its level of durability is the transaction's
+	if d.dialect == SQLite { // whose commits are made durable by once
 		run = func() error {
 			return d.once(ctx, func(tx *Tx) error {
 				res, err = tx.Exec(ctx, query, args...)

@@ -117,10 +117,10 @@ func TestSQLite(t *testing.T) {
 			t.Fatalf("got %v, want a refusal", err)
 		}
 	})
-	t.Run("CommitsDurably", func(t *testing.T) {
+	t.Run("IsOpenedAsItMustBe", func(t *testing.T) {
 		t.Parallel()
 		d := dbtest.SQLite(t)
-		for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000"} {
+		for pragma, want := range map[string]string{"synchronous": "1", "wal_autocheckpoint": "0", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000"} {
 			var got string
 			err := d.Tx(t.Context(), func(tx *db.Tx) error { return tx.QueryRow(t.Context(), "PRAGMA "+pragma).Scan(&got) })
 			if err != nil || got != want {

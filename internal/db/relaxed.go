@@ -1,10 +1,6 @@
 package db
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-)
+import "context"
 
 type relaxedKey struct{}
 
@@ -23,33 +19,4 @@ func Relaxed(ctx context.Context) context.Context {
 func isRelaxed(ctx context.Context) bool {
 	relaxed, _ := ctx.Value(relaxedKey{}).(bool)
 	return relaxed
-}
-
-// begin starts a transaction; end undoes it unless it was committed.
-func (d *DB) begin(ctx context.Context, relaxed bool) (tx *sql.Tx, end func(), err error) {
-	conn, err := d.write.Conn(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("begin: %w", err)
-	}
-	if d.dialect == SQLite && d.relaxed != relaxed {
-		// SQLite's writer is one connection, so whoever has it has d.relaxed too.
-		level := "PRAGMA synchronous = FULL"
-		if relaxed {
-			level = "PRAGMA synchronous = NORMAL"
-		}
-		if _, err := conn.ExecContext(ctx, level); err != nil {
-			_ = conn.Close()
-			return nil, nil, fmt.Errorf("begin: %w", err)
-		}
-		d.relaxed = relaxed
-	}
-	tx, err = conn.BeginTx(ctx, nil)
-	if err != nil {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("begin: %w", err)
-	}
-	return tx, func() {
-		_ = tx.Rollback() // after a commit it does nothing
-		_ = conn.Close()
-	}, nil
 }

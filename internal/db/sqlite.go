@@ -28,6 +28,9 @@ func (d *DB) openSQLite(ctx context.Context, path string) error {
 	if d.read, err = openPool(ctx, sqliteDSN(path, "_pragma=query_only(1)"), sqliteReaders); err != nil {
 		return errors.Join(fmt.Errorf("cannot open the database file %s for reading: %w", path, err), d.write.Close())
 	}
+	if d.disk, err = newDisk(d, path); err != nil {
+		return errors.Join(fmt.Errorf("cannot open the database file %s: %w", path, pathCause(err)), d.read.Close(), d.write.Close())
+	}
 	d.kept = newStatements(d.write)
 	d.batch.kept = d.kept
 	return nil
@@ -51,11 +54,12 @@ func pathCause(err error) error {
 	return err
 }
 
-// sqliteDSN waits for locks first, since already the switch to WAL takes one.
+// sqliteDSN waits for locks first, since already the switch to WAL takes one. What
+// lasts is synced by disk, not by SQLite.
 func sqliteDSN(path, extra string) string {
 	file := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	return "file:" + file + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)&" + extra
+		"&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(0)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&" + extra
 }
 
 func openPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {

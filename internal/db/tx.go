@@ -23,16 +23,19 @@ func (d *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
-	begun, end, err := d.begin(ctx, isRelaxed(ctx))
+	begun, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("begin: %w", err)
 	}
-	defer end() // also when fn panics
+	defer begun.Rollback() // also when fn panics; after the commit it does nothing
 	tx := &Tx{tx: begun, kept: d.kept}
 	if err := tx.call(fn); err != nil {
 		return err
 	}
 	if err := begun.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if err := d.disk.committed(!isRelaxed(ctx)); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	tx.committed()

@@ -4,7 +4,7 @@
 // Postgres is where M3O_TEST_POSTGRES says (a postgres:// URL of a user who may make databases). Without it the Postgres
 // half is skipped and says so; with M3O_TEST_REQUIRE=1 it fails instead.
 //
-// A test in a synctest bubble takes its database before it enters the bubble.
+// A test in a synctest bubble takes its database (SQLite) inside the bubble, where the statements it keeps belong.
 package dbtest
 
 import (
