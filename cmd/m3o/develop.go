@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -88,20 +89,31 @@ func (c *newCmd) Run(s streams) error {
 	return err
 }
 
+type schemaCmd struct{}
+
+// Run prints the JSON Schema.
+func (schemaCmd) Run(s streams) error {
+	text, err := codegen.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(text)
+	return err
+}
+
 type validateCmd struct {
 	JSON  bool     `name:"json" help:"Print the findings as a JSON array."`
 	Files []string `arg:"" name:"file" help:"service.yaml files."`
 }
 
-// finding is a mistake or a warning as JSON.
+// finding is a mistake or, when its class begins with W-, a warning as JSON.
 type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
-	Column  int    `json:"column"`
+	Col     int    `json:"col"`
 	Class   string `json:"class"`
 	Message string `json:"message"`
 	Hint    string `json:"hint"`
-	Warning bool   `json:"warning"`
 }
 
 // Run prints what is wrong; it fails when a file has a mistake.
@@ -111,8 +123,8 @@ func (c *validateCmd) Run(s streams) error {
 		return err
 	}
 	findings := []finding{}
-	for i, m := range append(mistakes[:len(mistakes):len(mistakes)], warnings...) {
-		findings = append(findings, finding{m.File, m.Line, m.Col, string(m.Class), m.Message, m.Hint, i >= len(mistakes)})
+	for _, m := range slices.Concat(mistakes, warnings) {
+		findings = append(findings, finding{m.File, m.Line, m.Col, string(m.Class), m.Message, m.Hint})
 		if !c.JSON {
 			_, _ = fmt.Fprintln(s.out, m.Error())
 		}

@@ -27,6 +27,7 @@ type cli struct {
 	New      newCmd      `cmd:"" help:"Begin a service: its folder, service.yaml and a test that passes."`
 	Generate generateCmd `cmd:"" help:"Generate code from service.yaml."`
 	Validate validateCmd `cmd:"" help:"Check service.yaml files."`
+	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of service.yaml, for editors."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

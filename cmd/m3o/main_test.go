@@ -3,10 +3,12 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -242,11 +244,27 @@ func TestValidate(t *testing.T) {
 		t.Errorf("a bad file: %+v", got)
 	}
 	got := m3o(t, nil, "validate", "--json", bad)
-	var findings []struct {
-		Line    int
-		Message string
+	var findings []map[string]any
+	if err := json.Unmarshal([]byte(got.out), &findings); err != nil || got.code != 1 || len(findings) != 2 {
+		t.Fatalf("as JSON: %+v %v", got, err)
 	}
-	if err := json.Unmarshal([]byte(got.out), &findings); err != nil || got.code != 1 || len(findings) != 2 || findings[1].Line != 2 || !strings.Contains(findings[1].Message, "hots") {
-		t.Errorf("as JSON: %+v %v", got, err)
+	members := slices.Sorted(maps.Keys(findings[1]))
+	if found := findings[1]; strings.Join(members, " ") != "class col file hint line message" || found["file"] != bad || found["line"] != 2.0 || found["col"] != 3.0 ||
+		!strings.Contains(found["message"].(string), "hots") {
+		t.Errorf("as JSON: %v", found)
+	}
+	if got := m3o(t, nil, "validate", "--json", good); got.code != 0 || got.out != "[]\n" {
+		t.Errorf("a good file as JSON: %+v", got)
+	}
+}
+
+func TestSchemaIsJSONThatNamesTheParts(t *testing.T) {
+	t.Parallel()
+	got := m3o(t, nil, "schema")
+	var schema struct {
+		Properties map[string]any
+	}
+	if err := json.Unmarshal([]byte(got.out), &schema); err != nil || got.code != 0 || schema.Properties["general"] == nil || schema.Properties["functions"] == nil {
+		t.Errorf("%+v %v", got, err)
 	}
 }

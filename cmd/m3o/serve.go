@@ -73,15 +73,20 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	}
 	config.Listen, config.ConfigFile, config.NoDemo = c.Listen, c.Config, c.NoDemo
 	config.AdminEmail, config.AdminPassword = c.AdminEmail, c.AdminPassword
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tune()
 	return app.Run(ctx, config)
 }
 
-// gcPercent lets the heap grow to four times what lives: that is little, so a
-// few megabytes spare the collector most of its work under load.
-const gcPercent = 300
+// tune sets what the Go runtime cannot know.
+func tune() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// gcPercent lets the heap grow to some times what lives: that is little, so a few
+// dozen megabytes spare the collector most of its work under load.
+const gcPercent = 600
 
 // supported refuses what this version does not do yet, rather than run as if it did.
 func (c *serveCmd) supported() error {

@@ -19,6 +19,7 @@ import (
 	"m3o/internal/bus/outbox"
 	"m3o/internal/config"
 	"m3o/internal/db"
+	"m3o/internal/db/idempotency"
 	"m3o/internal/db/lease"
 	"m3o/internal/id"
 	"m3o/internal/ticker"
@@ -205,13 +206,20 @@ func (a *App) openGateway(ctx context.Context) error {
 func (a *App) tick(ctx context.Context) error {
 	holder, _ := os.Hostname()
 	runner := ticker.NewRunner(lease.New(a.db, holder+"/"+id.New("proc"), a.config.Now), a.config.Log)
-	var all []ticker.Ticker
+	all := []ticker.Ticker{{Name: "app.SweepAnswers", Interval: time.Hour, Replicas: ticker.One, Run: a.sweepAnswers}}
 	for _, m := range a.house.members {
 		all = append(all, m.service.Tickers()...)
 	}
 	runner.Start(context.WithoutCancel(ctx), all)
 	a.started.push("tickers", func(context.Context) error { runner.Stop(); return nil })
 	return nil
+}
+
+// sweepAnswers deletes the idempotent answers that nobody may ask for any more:
+// they belong to no service.
+func (a *App) sweepAnswers(ctx context.Context) error {
+	_, err := idempotency.Sweep(ctx, a.db, a.config.Now())
+	return err
 }
 
 // serve answers the requests that wait at the port.

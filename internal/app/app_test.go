@@ -77,6 +77,57 @@ func TestTheFirstStartPrintsWhatOneNeedsAndTheNextDoesNot(t *testing.T) {
 	}
 }
 
+// cut is an operator's screen; the start is cut short once a password is on it.
+type cut struct {
+	slow
+	short context.CancelFunc
+}
+
+func (c *cut) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("password")) {
+		c.short()
+	}
+	return c.slow.Write(p)
+}
+
+func TestAFirstStartThatIsCutShortHasToldTheAdminsPassword(t *testing.T) {
+	t.Parallel()
+	dir, log := t.TempDir(), &slow{}
+	ctx, short := context.WithCancel(t.Context())
+	defer short()
+	out := &cut{short: short}
+	a, err := app.Start(ctx, app.Config{
+		Listen: "127.0.0.1:0", Data: dir, Out: out, Now: func() time.Time { return time.Now().UTC() }, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Stop(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), "demo@localhost") || !strings.Contains(log.String(), `level=WARN msg="the demo customer could not be made"`) {
+		t.Errorf("printed\n%s\nlogged\n%s", out, log)
+	}
+	_, password, _ := strings.Cut(out.String(), "admin@localhost   password ")
+	password, _, _ = strings.Cut(password, "\n")
+	if apptest.Start(t, apptest.Data(dir)).Login("admin@localhost", password).Token == "" {
+		t.Errorf("the admin cannot log in with %q", password)
+	}
+}
+
+func TestADemoThatCannotBeMadeIsNotShown(t *testing.T) {
+	t.Parallel()
+	log := &slow{}
+	s := apptest.Start(t, apptest.Demo(), apptest.Log(log), func(c *app.Config) { c.AdminEmail = "demo@localhost" })
+	if strings.Contains(s.Printed, "Demo") || strings.Contains(s.Printed, "curl") || !strings.Contains(s.Printed, "Admin     demo@localhost") {
+		t.Errorf("printed\n%s", s.Printed)
+	}
+	if !strings.Contains(log.String(), `level=WARN msg="the demo customer could not be made" error="demo@localhost has an account already"`) {
+		t.Errorf("logged\n%s", log)
+	}
+	s.Login("demo@localhost", apptest.AdminPassword)
+}
+
 func TestTheAdminIsWhoTheOperatorSays(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t)

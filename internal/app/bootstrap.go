@@ -33,6 +33,8 @@ type welcome struct {
 }
 
 // firstStart makes the admin and the demo customer where there is no customer yet.
+// The admin's password is told as soon as it is good: the next start makes no
+// admin, whatever becomes of this one. The house runs without a demo, too.
 func (a *App) firstStart(ctx context.Context) error {
 	ctx = auth.AsService(ctx, "app")
 	some, _, err := a.house.customers.List(ctx, "", 1, "")
@@ -47,11 +49,12 @@ func (a *App) firstStart(ctx context.Context) error {
 	if err := a.makeAdmin(ctx); err != nil {
 		return fmt.Errorf("make the admin: %w", err)
 	}
+	a.welcomed.tellAdmin(a.config.Out)
 	if a.config.NoDemo {
 		return nil
 	}
 	if err := a.makeDemo(ctx); err != nil {
-		return fmt.Errorf("make the demo customer: %w", err)
+		a.config.Log.WarnContext(ctx, "the demo customer could not be made", "error", err)
 	}
 	return nil
 }
@@ -69,13 +72,16 @@ func (a *App) makeAdmin(ctx context.Context) error {
 }
 
 // makeDemo makes a verified customer, whose sign-up credit comes as everybody's
-// does, and a key for all APIs.
+// does, and a key for all APIs. An account that has the address already is left alone.
 func (a *App) makeDemo(ctx context.Context) error {
 	w := &a.welcomed
 	w.demoEmail, w.demoPassword = demoCustomer, newPassword()
-	customer, _, err := a.house.customers.Provision(ctx, w.demoEmail, w.demoPassword, "Demo", false)
+	customer, created, err := a.house.customers.Provision(ctx, w.demoEmail, w.demoPassword, "Demo", false)
 	if err != nil {
 		return err
+	}
+	if !created {
+		return fmt.Errorf("%s has an account already", w.demoEmail)
 	}
 	if w.credit, err = a.awaitCredit(ctx, customer.ID); err != nil {
 		return err
@@ -109,32 +115,33 @@ func newPassword() string {
 	return strings.Join([]string{text[:6], text[6:12], text[12:18], text[18:24]}, "-")
 }
 
-// tell tells the operator where everything is. It is the only place where a
-// password or a key is shown.
+// tellAdmin tells the operator how to log in. With tell it is the only place where
+// a password or a key is shown.
+func (w welcome) tellAdmin(out io.Writer) {
+	_, _ = io.WriteString(out, "\n"+row("Admin", "%s   password %s", w.adminEmail, orChosen(w.adminPassword)))
+}
+
+// tell tells the operator the rest, once the house runs.
 func (w welcome) tell(out io.Writer, address string) {
 	var b strings.Builder
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-9s "+format+"\n", append([]any{name}, args...)...)
-	}
-	b.WriteString("\n")
-	row("m3o", "%s   (reference: %s/docs)", address, address)
-	if w.first {
-		b.WriteString("\n")
-		row("Admin", "%s   password %s", w.adminEmail, orChosen(w.adminPassword))
-	}
 	if w.key != "" {
-		row("Demo", "%s    password %s   credit %s", w.demoEmail, w.demoPassword, dollars(w.credit))
-		row("Key", "%s", w.key)
+		b.WriteString(row("Demo", "%s    password %s   credit %s", w.demoEmail, w.demoPassword, dollars(w.credit)))
+		b.WriteString(row("Key", "%s", w.key))
 	}
 	if w.first {
 		b.WriteString("\n  Passwords and the key are shown this once.\n")
 	}
+	b.WriteString("\n" + row("m3o", "%s   (reference: %s/docs)", address, address))
 	if w.key != "" {
 		b.WriteString("\n  Try it:\n\n")
 		fmt.Fprintf(&b, "curl %s%s -H \"Authorization: Bearer %s\" -H \"Content-Type: application/json\" -d '{\"name\": \"John\"}'\n", address, callPath(demoAPI, demoEndpoint), w.key)
 	}
 	b.WriteString("\n")
 	_, _ = io.WriteString(out, b.String())
+}
+
+func row(name, format string, args ...any) string {
+	return fmt.Sprintf("  %-9s "+format+"\n", append([]any{name}, args...)...)
 }
 
 func orChosen(password string) string {

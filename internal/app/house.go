@@ -32,6 +32,7 @@ import (
 	"m3o/internal/ticker"
 	"m3o/internal/usage"
 	"m3o/internal/usage/usageapi"
+	"m3o/internal/web"
 )
 
 // parts is what services are made of.
@@ -131,7 +132,7 @@ func build(p parts) (*house, error) {
 		return nil, err
 	}
 	door, err := gateway.New(gateway.Deps{
-		Bus: p.bus, Config: p.config, Metrics: p.metrics, Log: p.log, Now: p.now, Journal: filepath.Join(p.data, "journal"),
+		Bus: p.bus, Config: p.config, Metrics: p.metrics, Log: p.log, Now: p.now, Journal: filepath.Join(p.data, "journal"), Caller: web.Caller,
 		Keys: credentials, PublicAPI: apis, Usage: records, Balance: ledger, Billing: tiers,
 	})
 	if err != nil {

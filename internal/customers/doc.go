@@ -7,6 +7,8 @@
 //   - a code works once, for a while, and is void after a stated number of wrong tries, also parallel ones;
 //   - a refresh token works once: a second use ends its session;
 //   - an unknown address cannot be told from a known one by Login, Recover and ResetPassword, in words or in time;
+//   - wrong passwords are bounded by address and client, and ten times as loosely by address alone, in the store: one
+//     stranger's guesses do not refuse the owner, who calls from elsewhere, and no number of strangers is unbounded;
 //   - what happened is said on the topic customers, in the order it happened to a customer.
 //
 // Only app imports it; everybody else uses customersapi.

@@ -136,7 +136,7 @@ func (s *settings) SetSignUpsPerClient(value int) error {
 	return s.configSignUpsPerClient.Set(fmt.Sprint(value))
 }
 
-// LoginsPerAddress is the value in force. Failed logins an address may have within five minutes.
+// LoginsPerAddress is the value in force. Failed logins an address may have within five minutes from one client IP, and ten times that from all together.
 func (s *settings) LoginsPerAddress() int { return s.configLoginsPerAddress.Get() }
 
 // SetLoginsPerAddress replaces the value. One that breaks the rule is an error and leaves the old one in force.

@@ -27,8 +27,8 @@ func errRefresh() error {
 
 // Login opens a session by address and password, or continues one by its refresh token, which is replaced together with
 // the access token. An unknown address, a wrong password and a banned customer are the same fault.Unauthenticated after
-// the same work. Failures are throttled by address, all logins by client: fault.Limited. A refresh token that comes a
-// second time ends its session.
+// the same work. Failures are throttled by address and client, and more loosely by address alone, all logins by client:
+// fault.Limited. A refresh token that comes a second time ends its session.
 func (s *Service) Login(ctx context.Context, email string, password string, refreshToken string) (token customersapi.Token, err error) {
 	if email == "" && refreshToken == "" {
 		return token, fault.BadField("email", "is required, or refresh_token")
@@ -47,15 +47,25 @@ func (s *Service) Login(ctx context.Context, email string, password string, refr
 	return s.login(ctx, address, password)
 }
 
-// failures is how often logins of an address may fail; the same for those that nobody has.
-func (s *Service) failures(address string) throttle {
-	return throttle{id: "login:" + address, window: 5 * time.Minute, count: s.LoginsPerAddress()}
+// The bounds of failed logins: within which time, and how much more all clients together may fail than one.
+const (
+	failuresWithin = 5 * time.Minute
+	failuresOfAll  = 10
+)
+
+// failures is how often logins of an address may fail, the same for those that nobody has: by the client that calls, so
+// that a stranger's guesses do not keep the owner out, and by all clients, so that many strangers are bounded too.
+func (s *Service) failures(ctx context.Context, address string) throttles {
+	return throttles{
+		{id: "login:" + address + " " + network(auth.Client(ctx)), window: failuresWithin, count: s.LoginsPerAddress()},
+		{id: "login:" + address, window: failuresWithin, count: failuresOfAll * s.LoginsPerAddress()},
+	}
 }
 
 // login counts a failure before it looks at the password, and takes it back when there was none: so parallel guesses
 // are counted too.
 func (s *Service) login(ctx context.Context, address, password string) (customersapi.Token, error) {
-	if err := s.failures(address).take(ctx, s.db, s.now()); err != nil {
+	if err := s.failures(ctx, address).take(ctx, s.db, s.now); err != nil {
 		s.IncrementLogins(1, "throttled")
 		return customersapi.Token{}, err
 	}
@@ -79,7 +89,7 @@ func (s *Service) login(ctx context.Context, address, password string) (customer
 		return customersapi.Token{}, err
 	}
 	s.IncrementLogins(1, "password")
-	return out.Token, s.failures(address).give(ctx, s.db)
+	return out.Token, s.failures(ctx, address).give(ctx, s.db)
 }
 
 func (s *Service) open(ctx context.Context, tx *db.Tx, r record) (token customersapi.Token, err error) {

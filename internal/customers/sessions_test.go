@@ -1,6 +1,7 @@
 package customers_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -102,6 +103,45 @@ func TestFailedLoginsAreThrottledByAddress(t *testing.T) {
 	})
 }
 
+func TestAStrangersGuessesDoNotKeepTheOwnerOut(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := setup(t, d, config.Map{"customers.LoginsPerAddress": "3"})
+		h.join(ada)
+		owner, stranger := auth.WithClient(t.Context(), "192.0.2.1"), auth.WithClient(t.Context(), "198.51.100.1")
+		for range 3 {
+			_, err := h.service.Login(stranger, ada, "wrong password", "")
+			wantFault(t, err, fault.Unauthenticated)
+		}
+		for range 40 { // what is refused at once is no failure of the address
+			_, err := h.service.Login(stranger, ada, password, "")
+			wantFault(t, err, fault.Limited)
+		}
+		_, err := h.service.Login(owner, ada, password, "")
+		must(t, err)
+	})
+}
+
+func TestFailedLoginsOfAllClientsTogetherAreThrottledToo(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := setup(t, d, config.Map{"customers.LoginsPerAddress": "1"})
+		h.join(ada)
+		from := func(client int) error {
+			_, err := h.service.Login(auth.WithClient(t.Context(), fmt.Sprintf("192.0.2.%d", client)), ada, "wrong password", "")
+			return err
+		}
+		for client := range 10 {
+			wantFault(t, from(client), fault.Unauthenticated)
+		}
+		f := wantFault(t, from(10), fault.Limited)
+		h.pass(f.RetryAfter)
+		wantFault(t, from(10), fault.Unauthenticated) // the refusal has not used the client's own allowance
+		_, err := h.service.Login(auth.WithClient(t.Context(), "192.0.2.11"), "nobody@example.com", password, "")
+		wantFault(t, err, fault.Unauthenticated) // another address has its own
+	})
+}
+
 func TestAResetLiftsTheThrottleOfLogins(t *testing.T) {
 	t.Parallel()
 	h := setup(t, dbtest.SQLite(t), config.Map{"customers.LoginsPerAddress": "2"})
@@ -123,6 +163,7 @@ func TestParallelGuessesAreCounted(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := setup(t, d, config.Map{"customers.LoginsPerAddress": "3"})
 		h.join(ada)
+		h.tick = time.Millisecond
 		var wg sync.WaitGroup
 		errs := make([]error, 8)
 		for i := range errs {

@@ -39,8 +39,9 @@ type house struct {
 
 	mu      sync.Mutex
 	now     time.Time
-	told    []string // customers that OnCustomerChanged was about
-	refuses error    // what the sink of OnCustomerChanged answers
+	tick    time.Duration // by which each look at the clock moves it
+	told    []string      // customers that OnCustomerChanged was about
+	refuses error         // what the sink of OnCustomerChanged answers
 }
 
 func setup(t *testing.T, d *db.DB, c config.Map) *house {
@@ -82,6 +83,7 @@ func each(t *testing.T, story func(t *testing.T, s customersapi.Service, h *hous
 func (h *house) clock() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.now = h.now.Add(h.tick)
 	return h.now
 }
 

@@ -79,7 +79,7 @@ func (s *Service) signUp(ctx context.Context, tx *db.Tx, address, text string) e
 	case customersapi.Banned:
 		return errRefused()
 	}
-	if err := s.mails(address).take(ctx, tx, now); err != nil {
+	if err := s.mails(address).take(ctx, tx, s.now); err != nil {
 		return err
 	}
 	if err := putCode(ctx, tx, address, forVerify, text, now.Add(s.CodeLifetime())); err != nil || !created {
@@ -190,7 +190,7 @@ func (s *Service) Recover(ctx context.Context, email string) (err error) {
 
 func (s *Service) recover(ctx context.Context, tx *db.Tx, address, text string) (known bool, err error) {
 	now := s.now()
-	if err := s.mails(address).take(ctx, tx, now); err != nil {
+	if err := s.mails(address).take(ctx, tx, s.now); err != nil {
 		return false, err
 	}
 	r, err := owner(ctx, tx, address)
@@ -232,7 +232,7 @@ func (s *Service) resetPassword(ctx context.Context, tx *db.Tx, a attempt) error
 	if err := endSessions(ctx, tx, r.ID); err != nil {
 		return err
 	}
-	if err := s.failures(a.address).forget(ctx, tx); err != nil {
+	if err := s.failures(ctx, a.address).forget(ctx, tx); err != nil {
 		return err
 	}
 	event := fact(customers.EventType_EventTypePasswordReset)

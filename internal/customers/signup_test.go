@@ -137,6 +137,27 @@ func TestSignUpIsThrottledByAddress(t *testing.T) {
 	})
 }
 
+func TestParallelSignUpsOfAnAddressAreCounted(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := setup(t, d, config.Map{"customers.SignUpsPerAddress": "5"})
+		h.tick = time.Millisecond
+		for round := range 10 {
+			email := fmt.Sprintf("ada%d@example.com", round)
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() {
+					if err := h.service.SignUp(t.Context(), email); err != nil {
+						t.Errorf("%s: of 5 sign-ups at once, one: %v", email, err)
+					}
+				})
+			}
+			wg.Wait()
+			wantFault(t, h.service.SignUp(t.Context(), email), fault.Limited)
+		}
+	})
+}
+
 func TestSignUpIsThrottledByClient(t *testing.T) {
 	t.Parallel()
 	h := setup(t, dbtest.SQLite(t), config.Map{"customers.SignUpsPerClient": "2"})

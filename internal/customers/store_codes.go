@@ -87,43 +87,81 @@ type throttle struct {
 
 func (t throttle) step() time.Duration { return t.window / time.Duration(t.count) }
 
-const takeSQL = `
-	INSERT INTO customers_throttles (id, used_up) VALUES ($1, $2)
-	ON CONFLICT (id) DO UPDATE
-	SET used_up = CASE WHEN customers_throttles.used_up < $3 THEN $2 ELSE customers_throttles.used_up + $4 END
-	WHERE customers_throttles.used_up <= $5`
+const (
+	holdSQL = `
+		INSERT INTO customers_throttles (id, used_up) VALUES ($1, 0)
+		ON CONFLICT (id) DO UPDATE SET used_up = customers_throttles.used_up RETURNING used_up`
+	takeSQL = `UPDATE customers_throttles SET used_up = $2 WHERE id = $1`
+)
 
-const usedUpSQL = `SELECT used_up FROM customers_throttles WHERE id = $1`
-
-// take uses one of the allowance, or answers fault.Limited. In a transaction the use is undone with it.
-func (t throttle) take(ctx context.Context, q db.Querier, now time.Time) error {
-	key, step := digest(t.id), t.step()
-	taken, err := changes(q.Exec(ctx, takeSQL, key, db.Micro(now.Add(step)), db.Micro(now), step.Microseconds(),
-		db.Micro(now.Add(t.window-step))))
-	if err != nil || taken {
-		return err
-	}
+// take uses one of the allowance, or answers fault.Limited; either is undone with the transaction. It writes the row
+// before it looks at the clock: of callers who meet, who comes later to the row has the later time, so that each counts
+// as one.
+func (t throttle) take(ctx context.Context, tx *db.Tx, clock func() time.Time) error {
+	key := digest(t.id)
 	var usedUp int64
-	if err := q.QueryRow(ctx, usedUpSQL, key).Scan(&usedUp); err != nil {
-		return fmt.Errorf("read a throttle: %w", err)
+	if err := tx.QueryRow(ctx, holdSQL, key).Scan(&usedUp); err != nil {
+		return fmt.Errorf("hold a throttle: %w", err)
 	}
-	return limited(max(db.Time(usedUp).Add(step-t.window).Sub(now), time.Second))
+	now, until := clock(), db.Time(usedUp)
+	if until.Before(now) {
+		until = now
+	}
+	until = until.Add(t.step())
+	if wait := until.Sub(now) - t.window; wait > 0 {
+		return limited(max(wait, time.Second))
+	}
+	if _, err := tx.Exec(ctx, takeSQL, key, db.Micro(until)); err != nil {
+		return fmt.Errorf("use a throttle: %w", err)
+	}
+	return nil
 }
 
 const giveSQL = `UPDATE customers_throttles SET used_up = used_up - $2 WHERE id = $1`
 
 // give takes one use back.
-func (t throttle) give(ctx context.Context, q db.Querier) error {
-	_, err := q.Exec(ctx, giveSQL, digest(t.id), t.step().Microseconds())
+func (t throttle) give(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, giveSQL, digest(t.id), t.step().Microseconds())
 	return err
 }
 
 const forgetSQL = `DELETE FROM customers_throttles WHERE id = $1`
 
 // forget restores the whole allowance.
-func (t throttle) forget(ctx context.Context, q db.Querier) error {
-	_, err := q.Exec(ctx, forgetSQL, digest(t.id))
+func (t throttle) forget(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, forgetSQL, digest(t.id))
 	return err
+}
+
+// throttles are allowances that are used together, always in the same order.
+type throttles []throttle
+
+// take uses one of each, or answers fault.Limited and uses none. It commits by itself.
+func (all throttles) take(ctx context.Context, d *db.DB, clock func() time.Time) error {
+	return d.Tx(ctx, func(tx *db.Tx) error {
+		return all.each(func(t throttle) error { return t.take(ctx, tx, clock) })
+	})
+}
+
+// give takes one use of each back. It commits by itself.
+func (all throttles) give(ctx context.Context, d *db.DB) error {
+	return d.Tx(ctx, func(tx *db.Tx) error {
+		return all.each(func(t throttle) error { return t.give(ctx, tx) })
+	})
+}
+
+// forget restores each.
+func (all throttles) forget(ctx context.Context, tx *db.Tx) error {
+	return all.each(func(t throttle) error { return t.forget(ctx, tx) })
+}
+
+func (all throttles) each(fn func(throttle) error) error {
+	for _, t := range all {
+		if err := fn(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweeps delete what has ended by $1, Unix microseconds.

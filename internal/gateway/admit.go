@@ -43,6 +43,7 @@ func (s *Service) admit(r *http.Request) (*admission, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.caller(ctx, k.CustomerID)
 	if len(k.Blocked) > 0 {
 		return nil, blocked(k.Blocked)
 	}
@@ -129,7 +130,10 @@ func (s *Service) takeAllowance(ctx context.Context, a *admission, name string, 
 	}
 	c := a.key.customer
 	for range maxRefills {
-		lease, known := c.take(name, a.at)
+		lease, known, low := c.take(name, a.at)
+		if low {
+			s.inTime(ctx, func(ctx context.Context) error { return s.refillAllowance(ctx, c, name, most, true) })
+		}
 		if lease != "" {
 			a.quotas, a.names = append(a.quotas, lease), append(a.names, name)
 			return true, nil
@@ -137,7 +141,7 @@ func (s *Service) takeAllowance(ctx context.Context, a *admission, name string, 
 		if known {
 			return false, nil
 		}
-		if err := s.refillAllowance(ctx, c, name, most); err != nil {
+		if err := s.refillAllowance(ctx, c, name, most, false); err != nil {
 			return false, unavailable(err)
 		}
 	}
@@ -148,7 +152,10 @@ func (s *Service) takeAllowance(ctx context.Context, a *admission, name string, 
 // part does not suffice; empty when the balance does not either.
 func (s *Service) takeMoney(ctx context.Context, c *customer, price money.Micros, now time.Time) (string, error) {
 	for range maxRefills {
-		lease, known := c.hold(price, now)
+		lease, known, low := c.hold(price, now)
+		if low {
+			s.inTime(ctx, func(ctx context.Context) error { return s.refillMoney(ctx, c, 0) })
+		}
 		if known {
 			return lease, nil
 		}

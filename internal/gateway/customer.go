@@ -32,6 +32,8 @@ type wallet struct {
 	left    money.Micros // neither held nor spent
 	holds   int          // calls in flight that are paid from this lease
 	expires time.Time
+	slice   money.Micros // the last grant: when half of it is left, more is leased in time
+	ahead   time.Time    // no more is leased ahead of need until then
 
 	short      money.Micros // the balance could not add this much; 0: not known
 	shortUntil time.Time    // how long that is believed
@@ -41,8 +43,11 @@ type wallet struct {
 type allowance struct {
 	lease   string
 	left    int64
-	holds   int64     // calls in flight that use a unit of it
-	expires time.Time // of the lease, or of the knowledge that nothing is left
+	holds   int64      // calls in flight that use a unit of it
+	expires time.Time  // of the lease, or of the knowledge that nothing is left
+	slice   int64      // the grant: when half of it is left, more is leased in time
+	asked   bool       // for next
+	next    *allowance // follows this one; nil: none yet
 }
 
 // customers are those that the gateway knows.
@@ -112,20 +117,28 @@ func (c *customer) admitRate(k *key, tierRate int, now time.Time) (limits []limi
 }
 
 // take uses one unit of an allowance, if the gateway holds one. known is false
-// when usage must be asked.
-func (c *customer) take(name string, now time.Time) (lease string, known bool) {
+// when usage must be asked; low is true, once, when it is time to ask for more.
+func (c *customer) take(name string, now time.Time) (lease string, known, low bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := c.allowances[name]
+	if a != nil && a.next != nil && (a.left == 0 || !now.Before(a.expires)) {
+		c.retire(a)
+		a = a.next
+		c.allowances[name] = a
+	}
 	if a == nil || !now.Before(a.expires) {
-		return "", false
+		return "", false, false
 	}
 	if a.left == 0 {
-		return "", a.lease == "" // used up here: ask; used up everywhere: known
+		return "", a.lease == "", false // used up here: ask; used up everywhere: known
 	}
 	a.left--
 	a.holds++
-	return a.lease, true
+	if low = !a.asked && a.left < a.slice/2; low {
+		a.asked = true
+	}
+	return a.lease, true, low
 }
 
 // settleUnit ends the use of a unit: a served call has used it up, a failed one
@@ -146,13 +159,20 @@ func (c *customer) settleUnit(name, lease string, served bool) {
 	}
 }
 
-// allow puts a newly leased allowance in the place of the one before. It is
-// called with mu held.
-func (c *customer) allow(name string, a *allowance) {
+// allow puts a newly leased allowance in the place of the one before, or behind it
+// when it was leased ahead of need. It is called with mu held.
+func (c *customer) allow(name string, a *allowance, ahead bool) {
 	if c.allowances == nil {
 		c.allowances = map[string]*allowance{}
 	}
-	c.retire(c.allowances[name])
+	before := c.allowances[name]
+	if ahead && before != nil && before.lease != "" {
+		if a.lease != "" && before.next == nil {
+			before.next = a
+		}
+		return
+	}
+	c.retire(before)
 	c.allowances[name] = a
 }
 
@@ -168,9 +188,18 @@ func (c *customer) retire(a *allowance) {
 	c.retired[a.lease] = a
 }
 
+// retireAll retires what the customer holds. It is called with mu held.
+func (c *customer) retireAll() {
+	for _, a := range c.allowances {
+		c.retire(a)
+		c.retire(a.next)
+	}
+	c.allowances = nil
+}
+
 // hold sets a price aside from the lease. known is false when balance must be
-// asked.
-func (c *customer) hold(price money.Micros, now time.Time) (lease string, known bool) {
+// asked; low is true, once in a while, when it is time to ask for more.
+func (c *customer) hold(price money.Micros, now time.Time) (lease string, known, low bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &c.wallet
@@ -179,11 +208,14 @@ func (c *customer) hold(price money.Micros, now time.Time) (lease string, known 
 	case usable && w.left >= price:
 		w.left -= price
 		w.holds++
-		return w.lease, true
+		if low = w.left < w.slice/2 && now.After(w.ahead); low {
+			w.ahead = now.Add(emptyFor)
+		}
+		return w.lease, true, low
 	case (usable || w.lease == "") && w.short > 0 && now.Before(w.shortUntil) && price-w.left >= w.short:
-		return "", true
+		return "", true, false
 	}
-	return "", false
+	return "", false, false
 }
 
 // pays says whether a lease can still be charged: it has not ended meanwhile, as

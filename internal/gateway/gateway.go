@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,8 @@ type Deps struct {
 	Metrics   prometheus.Registerer
 	Log       *slog.Logger
 	Now       func() time.Time
-	Journal   string // the directory of the journal; one process at a time
+	Journal   string                                       // the directory of the journal; one process at a time
+	Caller    func(ctx context.Context, customerID string) // is told who calls, for the access log; nil: nobody is
 	Keys      keysapi.Service
 	PublicAPI publicapiapi.Service
 	Usage     usageapi.Service
@@ -60,12 +62,14 @@ type Service struct {
 	balance   balanceapi.Service
 	billing   billingapi.Service
 
+	caller    func(ctx context.Context, customerID string)
 	holder    string // names this gateway in leases, also after a restart
 	transport http.RoundTripper
 	recorder  *recorder
 	keyring   keyring
 	customers customers
 	refills   singleflight.Group
+	ahead     sync.WaitGroup // leases ahead of need
 	catalogue atomic.Pointer[catalogue]
 }
 
@@ -85,7 +89,10 @@ func New(d Deps) (*Service, error) {
 	}
 	s := &Service{
 		settings: set, bus: d.Bus, log: d.Log, now: d.Now, keys: d.Keys, publicAPI: d.PublicAPI, usage: d.Usage, balance: d.Balance, billing: d.Billing,
-		holder: holder, transport: newTransport(), recorder: newRecorder(j, d.Usage, d.Keys, d.Log),
+		caller: d.Caller, holder: holder, transport: newTransport(), recorder: newRecorder(j, d.Usage, d.Keys, d.Log),
+	}
+	if s.caller == nil {
+		s.caller = func(context.Context, string) {}
 	}
 	s.catalogue.Store(&catalogue{})
 	return s, nil
@@ -127,6 +134,7 @@ func (s *Service) Start(ctx context.Context) error {
 // finished its calls. It may be called twice.
 func (s *Service) Stop(ctx context.Context) error {
 	ctx = auth.AsService(ctx, Host)
+	s.ahead.Wait()
 	var faults []error
 	if err := s.recorder.flush(ctx); err == nil { // else the next start ends the leases
 		s.customers.each(func(c *customer) {
@@ -202,7 +210,7 @@ func (s *Service) forward(w http.ResponseWriter, r *http.Request, a *admission, 
 	ctx, cancel := budget(auth.With(r.Context(), auth.Account{ID: a.key.CustomerID, Type: auth.TypeCustomer}), e)
 	defer cancel()
 	out := r.WithContext(ctx)
-	out.Header = forwardedHeader(r.Header, a, requestID)
+	address(out.Header, a, requestID)
 	answer.request = out
 	if _, upstream := e.target.(*upstreamTarget); !upstream {
 		if err := asJSON(out, e.Schema); err != nil {
@@ -237,25 +245,24 @@ func identity() [4]string {
 	return [4]string{"M3o-Customer-Id", "M3o-Key-Id", "M3o-Request-Id", "Traceparent"}
 }
 
-// forwardedHeader is a copy of the caller's header without what is not the
-// target's to see, and with who calls. A call is one request and one answer, so
-// nothing is upgraded.
-func forwardedHeader(from http.Header, a *admission, requestID string) http.Header {
-	to := make(http.Header, len(from)+4)
-	for name, values := range from {
+// address makes the caller's header the target's: without what is not the target's
+// to see, and with who calls. A call is one request and one answer, so nothing is
+// upgraded.
+func address(h http.Header, a *admission, requestID string) {
+	for name := range h {
 		switch name {
-		case "Authorization", "Cookie", "Traceparent", "Tracestate", "Sec-Websocket-Protocol", "Upgrade", "Connection":
-			continue
-		}
-		if !isOurs(name) {
-			to[name] = values
+		case "Authorization", "Cookie", "Tracestate", "Sec-Websocket-Protocol", "Upgrade", "Connection":
+			delete(h, name)
+		default:
+			if isOurs(name) {
+				delete(h, name)
+			}
 		}
 	}
-	to["M3o-Customer-Id"] = []string{a.key.CustomerID}
-	to["M3o-Key-Id"] = []string{a.key.ID}
-	to["M3o-Request-Id"] = []string{requestID}
-	to["Traceparent"] = []string{traceparent()}
-	return to
+	values := []string{a.key.CustomerID, a.key.ID, requestID, traceparent()}
+	for i, name := range identity() {
+		h[name] = values[i : i+1 : i+1]
+	}
 }
 
 // isOurs says whether a header is ours to set: M3O-…, in any spelling that some

@@ -1,8 +1,7 @@
 package gateway
 
 import (
-	"fmt"
-	"strings"
+	"strconv"
 	"time"
 )
 
@@ -49,17 +48,21 @@ type limit struct {
 // policyOf and stateOf are the RateLimit-Policy and RateLimit fields of the IETF's
 // draft-ietf-httpapi-ratelimit-headers.
 func policyOf(limits []limit) string {
-	parts := make([]string, len(limits))
-	for i, l := range limits {
-		parts[i] = fmt.Sprintf("%q;q=%d;w=1", l.name, l.rate)
-	}
-	return strings.Join(parts, ", ")
+	return join(limits, `";q=`, func(l limit) int { return l.rate }, ";w=1")
 }
 
 func stateOf(limits []limit) string {
-	parts := make([]string, len(limits))
+	return join(limits, `";r=`, func(l limit) int { return l.remaining }, ";t=1")
+}
+
+func join(limits []limit, before string, number func(limit) int, after string) string {
+	text := make([]byte, 0, 64)
 	for i, l := range limits {
-		parts[i] = fmt.Sprintf("%q;r=%d;t=1", l.name, l.remaining)
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = append(append(append(text, '"'), l.name...), before...)
+		text = append(strconv.AppendInt(text, int64(number(l)), 10), after...)
 	}
-	return strings.Join(parts, ", ")
+	return string(text)
 }

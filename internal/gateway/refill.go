@@ -25,8 +25,8 @@ const (
 )
 
 // refillAllowance leases a slice of a monthly allowance. Callers that meet share
-// one request.
-func (s *Service) refillAllowance(ctx context.Context, c *customer, name string, most int64) error {
+// one request. Ahead of need it waits its turn behind the slice in use.
+func (s *Service) refillAllowance(ctx context.Context, c *customer, name string, most int64, ahead bool) error {
 	_, err, _ := s.refills.Do(c.id+" "+name, func() (any, error) {
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
@@ -34,13 +34,13 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 		if err != nil {
 			return nil, err
 		}
-		a := &allowance{lease: lease.ID, left: lease.Granted, expires: lease.Expires}
+		a := &allowance{lease: lease.ID, left: lease.Granted, slice: lease.Granted, expires: lease.Expires}
 		if lease.Granted == 0 {
 			a.lease, a.expires = "", s.now().Add(emptyFor)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.allow(name, a)
+		c.allow(name, a, ahead)
 		return nil, nil
 	})
 	return err
@@ -83,8 +83,21 @@ func (c *customer) receive(asked string, granted balanceapi.Lease) {
 		*w = wallet{lease: granted.ID}
 	}
 	w.left += granted.Granted
+	if granted.Granted > 0 {
+		w.slice = granted.Granted
+	}
 	w.expires = granted.Expires.Add(-unusedBefore)
 	w.short = 0
+}
+
+// inTime leases ahead of need, while calls go on.
+func (s *Service) inTime(ctx context.Context, refill func(context.Context) error) {
+	ctx = context.WithoutCancel(ctx)
+	s.ahead.Go(func() {
+		if err := refill(ctx); err != nil {
+			s.log.Warn("nothing could be leased ahead of need", "error", err) // who needs it will ask again
+		}
+	})
 }
 
 // refillContext is for work that several calls wait for: it does not end with the
@@ -122,10 +135,7 @@ func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 // for the units of calls in flight.
 func (s *Service) giveBackAllowances(ctx context.Context, c *customer) error {
 	c.mu.Lock()
-	for _, a := range c.allowances {
-		c.retire(a)
-	}
-	c.allowances = nil
+	c.retireAll()
 	idle := len(c.retired) == 0
 	c.mu.Unlock()
 	if idle {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -57,53 +56,75 @@ func isRecorded(ctx context.Context, tx *db.Tx, call usageapi.Call) (bool, error
 
 const insertRecordsSQL = `
 	INSERT INTO usage_records (request_id, customer_id, key_id, service, endpoint, status, price, duration_us, time, lease_id)
-	VALUES %s ON CONFLICT (customer_id, time, request_id) DO NOTHING RETURNING request_id`
+	VALUES %s ON CONFLICT (customer_id, time, request_id) DO NOTHING`
 
 // recordsPerStatement: SQLite looks named parameters up one by one, so a long
 // statement costs it more than a few short ones; Postgres wants few round trips.
 const recordsPerStatement = 10
 
-// insertRecords inserts calls and returns those that were not there yet.
-func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {
-	var fresh []usageapi.Call
+// Recording must not keep a small machine from answering calls: between two
+// statements it lets go of the processor, unless so many calls wait that it would
+// fall behind.
+const (
+	nap       = 100 * time.Microsecond
+	unhurried = 1500
+)
+
+// errSeen says that some of the calls have been recorded before.
+var errSeen = errors.New("a call has been recorded before")
+
+// insertRecords inserts calls. errSeen means that some were there already, and
+// that the transaction must be given up.
+func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) error {
 	for chunk := range slices.Chunk(calls, recordsPerStatement) {
-		runtime.Gosched() // a large batch must not keep a small machine from answering calls
+		if len(calls) <= unhurried {
+			time.Sleep(nap)
+		}
 		inserted, err := insertChunk(ctx, tx, chunk)
 		if err != nil {
-			return nil, fmt.Errorf("insert records: %w", err)
+			return fmt.Errorf("insert records: %w", err)
 		}
-		for _, call := range chunk {
-			if inserted[call.RequestID] {
-				fresh = append(fresh, call)
-				delete(inserted, call.RequestID) // handed in twice within one batch
-			}
+		if inserted != len(chunk) {
+			return errSeen
 		}
 	}
-	return fresh, nil
+	return nil
 }
 
-func insertChunk(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[string]bool, error) {
+func insertChunk(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (int, error) {
 	const columns = 10
-	rows := make([]string, 0, len(calls))
+	var text strings.Builder
 	args := make([]any, 0, columns*len(calls))
-	for _, c := range calls {
-		rows = append(rows, "("+db.In(len(args)+1, columns)+")")
+	for i, c := range calls {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString("(" + db.In(len(args)+1, columns) + ")")
 		args = append(args, c.RequestID, c.CustomerID, c.KeyID, c.Service, c.Endpoint, c.Status, int64(c.Price), c.Duration.Microseconds(), db.Micro(c.Time), c.Lease)
 	}
-	result, err := tx.Query(ctx, fmt.Sprintf(insertRecordsSQL, strings.Join(rows, ", ")), args...)
+	result, err := tx.Exec(ctx, fmt.Sprintf(insertRecordsSQL, text.String()), args...)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer result.Close()
-	inserted := map[string]bool{}
-	for result.Next() {
-		var requestID string
-		if err := result.Scan(&requestID); err != nil {
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// unseen are the calls that have not been recorded, each once.
+func unseen(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {
+	var fresh []usageapi.Call
+	seen := map[string]bool{}
+	for _, call := range calls {
+		known, err := isRecorded(ctx, tx, call)
+		if err != nil {
 			return nil, err
 		}
-		inserted[requestID] = true
+		if !known && !seen[call.RequestID] {
+			fresh = append(fresh, call)
+		}
+		seen[call.RequestID] = true
 	}
-	return inserted, result.Err()
+	return fresh, nil
 }
 
 const (

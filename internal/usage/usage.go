@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -24,6 +25,10 @@ import (
 	"m3o/internal/usage/usageapi"
 	"m3o/pkg/events/proto/requests"
 )
+
+// maxAgain bounds how often a batch is tried whose calls somebody else records at
+// the same time.
+const maxAgain = 10
 
 // quotaTTL is how long a gateway may hold a part of an allowance.
 const quotaTTL = time.Minute
@@ -167,10 +172,16 @@ func (s *Service) flush(ctx context.Context, customerID string) error {
 func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, error) {
 	var refused []string
 	var recorded int
-	err := s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-		refused, recorded, err = s.record(ctx, tx, calls)
-		return err
-	})
+	try := func(again bool) error {
+		return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
+			refused, recorded, err = s.record(ctx, tx, calls, again)
+			return err
+		})
+	}
+	err := try(false)
+	for n := 0; errors.Is(err, errSeen) && n < maxAgain; n++ { // handed in again, as after a restart
+		err = try(true)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +190,9 @@ func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, 
 }
 
 // record does it in an order that every batch keeps, so that two of them cannot
-// wait for each other: leases, rows, counters, the fact.
-func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (refused []string, recorded int, err error) {
+// wait for each other: leases, rows, counters, the fact. Only when calls come again
+// is each looked for first.
+func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call, again bool) (refused []string, recorded int, err error) {
 	closed, err := lockLeases(ctx, tx, calls)
 	if err != nil {
 		return nil, 0, err
@@ -199,18 +211,22 @@ func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) 
 			refused = append(refused, call.RequestID)
 		}
 	}
-	fresh, err := insertRecords(ctx, tx, open)
-	if err != nil || len(fresh) == 0 {
+	if again {
+		if open, err = unseen(ctx, tx, open); err != nil {
+			return nil, 0, err
+		}
+	}
+	if err := insertRecords(ctx, tx, open); err != nil || len(open) == 0 {
 		return refused, 0, err
 	}
-	sums, err := sum(fresh)
+	sums, err := sum(open)
 	if err != nil {
 		return nil, 0, err
 	}
 	if err := addCounters(ctx, tx, sums); err != nil {
 		return nil, 0, err
 	}
-	return refused, len(fresh), s.announce(ctx, tx, fresh, sums)
+	return refused, len(open), s.announce(ctx, tx, open, sums)
 }
 
 // announce states what was recorded, one fact a customer: what each lease was

@@ -64,8 +64,9 @@ func (s *Server) Failed() <-chan error { return s.done }
 // Stop closes the port and waits for the requests that run, until the context's
 // end; then it cuts them off. It may be called twice, or before Start.
 func (s *Server) Stop(ctx context.Context) error {
-	_ = s.listener.Close() // Shutdown knows it only after Start
-	if err := s.http.Shutdown(ctx); err != nil {
+	err := s.http.Shutdown(ctx)
+	_ = s.listener.Close() // Shutdown knows it only after Start, and closes it itself then
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return errors.Join(fmt.Errorf("requests were cut off: %w", err), s.http.Close())
 	}
 	return nil
