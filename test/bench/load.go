@@ -109,12 +109,14 @@ func (t target) throughput(clients int, length time.Duration) (float64, error) {
 	return float64(total) / time.Since(begun).Seconds(), nil
 }
 
-// latencies are the answers' delays at a fixed rate, each from the moment at
-// which its request was due, sorted.
+// latencies are the answers' delays at a fixed rate, sorted. Each connection keeps
+// its own times, and a delay counts from the moment at which the request was due,
+// so that a slow answer delays nobody's clock.
 func (t target) latencies(rate float64, clients int, length time.Duration) ([]time.Duration, error) {
-	due := make(chan time.Time, 1<<16)
 	var wait sync.WaitGroup
 	delays, errs := make([][]time.Duration, clients), make([]error, clients)
+	every := time.Duration(float64(clients) / rate * float64(time.Second))
+	begun := time.Now().Add(10 * time.Millisecond)
 	for i := range clients {
 		c, err := t.dial()
 		if err != nil {
@@ -122,24 +124,16 @@ func (t target) latencies(rate float64, clients int, length time.Duration) ([]ti
 		}
 		wait.Go(func() {
 			defer c.Close()
-			for at := range due {
+			first := begun.Add(every * time.Duration(i) / time.Duration(clients))
+			for due := first; due.Sub(begun) < length; due = due.Add(every) {
+				time.Sleep(time.Until(due))
 				if errs[i] = c.call(); errs[i] != nil {
 					return
 				}
-				delays[i] = append(delays[i], time.Since(at))
+				delays[i] = append(delays[i], time.Since(due))
 			}
 		})
 	}
-	begun := time.Now()
-	for n := 0; ; n++ {
-		at := begun.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-		if at.Sub(begun) > length {
-			break
-		}
-		time.Sleep(time.Until(at))
-		due <- at
-	}
-	close(due)
 	wait.Wait()
 	for _, err := range errs {
 		if err != nil {

@@ -19,14 +19,14 @@ import (
 
 // servers are the two processes that are compared.
 type servers struct {
-	dir          string
-	bare, m3o    *server
-	bareTarget   target
-	m3oTarget    target
-	binary       int64         // bytes
-	started      time.Duration // from exec on an empty directory to the first answer
-	idleRSS      int64         // bytes, before any load
-	token        string
+	dir        string
+	bare, m3o  *server
+	bareTarget target
+	m3oTarget  target
+	binary     int64         // bytes
+	started    time.Duration // from exec on an empty directory to the first answer
+	idleRSS    int64         // bytes, before any load
+	token      string
 }
 
 // server is a process that says its address on its standard output.
