@@ -129,7 +129,7 @@ func TestThePriceOfOneCallServesOneHoweverSlow(t *testing.T) {
 func TestACallWhoseLeaseHasEndedIsNotServed(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))
-	s.credit(10_000)
+	s.credit(100_000) // enough that nothing is leased ahead of need
 	key := s.key(nil)
 	f := newInFlight(s)
 	f.begin(key, "/v1/demo/paid")
@@ -140,7 +140,7 @@ func TestACallWhoseLeaseHasEndedIsNotServed(t *testing.T) {
 	if n := f.end(); n != 0 {
 		t.Errorf("%d calls were served on a lease that had ended", n)
 	}
-	s.wantBalance(10_000)
+	s.wantBalance(100_000)
 }
 
 func TestATopUpDuringARefusalIsNotOverlooked(t *testing.T) {
