@@ -41,6 +41,7 @@ var ownContext = exceptions{
 	"internal/bus/outbox/relay.go": "a relay lives from Start to Stop, not as long as a call",
 	"internal/bus/topic.go":        "a handler of an event must not end with the publisher, nor see its values",
 	"internal/db/batch.go":         "a transaction that several callers share must not end with one of them",
+	"internal/db/disk.go":          "a checkpoint is nobody's in particular, and belongs to no call",
 	"internal/db/statements.go":    "prepared statements live as long as their pool, not as long as a call",
 	"internal/gateway/recorder.go": "calls are recorded after they have been answered",
 }
