@@ -17,6 +17,7 @@ const anywhere = "anywhere"
 // which may import any.
 var libraries = map[string][]string{
 	"github.com/alecthomas/kong":               {"cmd/m3o"},
+	"github.com/emersion/go-sasl":              nil,
 	"github.com/emersion/go-smtp":              nil,
 	"github.com/getkin/kin-openapi":            {"internal/publicapi"},
 	"github.com/go-chi/chi/v5":                 {"internal/web"},
