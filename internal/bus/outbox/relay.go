@@ -85,6 +85,7 @@ type flight struct {
 	*Relay
 	aloft   map[string]int64          // row id → partition
 	counts  [bus.Partitions]int       // of aloft
+	flying  int                       // reports that are still to come
 	resting [bus.Partitions]time.Time // one that lost a row: not read until then, and until all of it is down
 	quiet   time.Time                 // nothing is read until then
 	until   time.Time                 // our lease holds; zero: none
@@ -183,6 +184,7 @@ func (f *flight) read(polled bool) []row {
 func (f *flight) send(one row) {
 	f.aloft[one.id] = one.part
 	f.counts[one.part]++
+	f.flying++
 	settle := f.bus.Send(f.deliver, one.event)
 	f.running.Go(func() {
 		if err := settle(); err != nil {
@@ -197,6 +199,7 @@ func (f *flight) send(one row) {
 }
 
 func (f *flight) land(ids []string) {
+	f.flying -= len(ids)
 	for _, rowID := range ids {
 		f.counts[f.aloft[rowID]]--
 		delete(f.aloft, rowID)
@@ -213,7 +216,7 @@ func (f *flight) lose(rowID string) {
 // or lost.
 func (f *flight) comeDown() {
 	f.ground()
-	for len(f.aloft) > 0 {
+	for f.flying > 0 {
 		select {
 		case ids := <-f.landed:
 			f.land(ids)
