@@ -43,6 +43,9 @@ func (w *answer) WriteHeader(status int) {
 		return
 	}
 	w.status = status
+	h := w.Header() // where the target's own headers of these names do not count
+	h["M3o-Request-Id"] = []string{w.requestID}
+	delete(h, "M3o-Price")
 	switch {
 	case status < 400:
 		w.serve(status)

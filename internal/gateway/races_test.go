@@ -283,6 +283,8 @@ func TestUpstreamFailuresAreNotCharged(t *testing.T) {
 	key := s.key(nil)
 	late := make(chan struct{})
 	s.sell(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("M3O-Price", "1")
+		w.Header().Set("M3O-Request-Id", "forged")
 		switch r.URL.Query().Get("do") {
 		case "never":
 			<-late
@@ -300,12 +302,16 @@ func TestUpstreamFailuresAreNotCharged(t *testing.T) {
 	t.Cleanup(func() { close(late) }) // before the server closes, which waits for it
 	want(t, s.call(key, "/v1/up/call?do=never", "{}"), 504, "v1", "The API did not answer in time")
 	want(t, s.call(key, "/v1/up/call?do=reset", "{}"), 502, "v1", "The API could not be reached")
-	if w := s.call(key, "/v1/up/call?do=fail", "{}"); w.Code != 500 {
-		t.Errorf("got %d", w.Code)
+	if w := s.call(key, "/v1/up/call?do=fail", "{}"); w.Code != 500 || w.Header().Get("M3O-Price") != "" {
+		t.Errorf("got %d %v", w.Code, w.Header())
 	}
 	s.wantBalance(100_000)
-	if w := s.call(key, "/v1/up/call", "{}"); w.Code != 200 || w.Body.String() != "fine" || w.Header().Get("M3O-Price") != "10000" {
+	w := s.call(key, "/v1/up/call", "{}")
+	if w.Code != 200 || w.Body.String() != "fine" || w.Header().Get("M3O-Price") != "10000" {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if id := w.Header().Values("M3O-Request-Id"); len(id) != 1 || id[0] == "forged" {
+		t.Errorf("the request is called %v", id)
 	}
 	s.wantBalance(90_000)
 }
