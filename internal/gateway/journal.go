@@ -22,8 +22,9 @@ import (
 
 // journal is the file of served calls that are not recorded yet. A call is one
 // line: a CRC-32 in hex, a blank, the call as JSON. It is written with one write,
-// so that it survives the process, though not the machine. Files are called
-// calls_<id>.log; a file whose calls are all recorded is emptied or removed.
+// so that it survives the process, though not the machine. A line that says so
+// follows when every call before it is recorded. Files are called calls_<id>.log;
+// when one is full another is begun, and it is removed when its calls are recorded.
 //
 // Calls that come at the same time are written together: the first of them lets
 // the others come, then writes for all.
@@ -59,6 +60,10 @@ const (
 	journalSuffix = ".log"
 	segmentSize   = 8 << 20
 )
+
+// recordedLine says that every call before it in the file is recorded. (To empty
+// the file instead would make calls wait for the file system.)
+const recordedLine = "recorded\n"
 
 // openJournal opens the journal of a directory for writing. What earlier
 // processes left there is read with leftovers.
@@ -139,17 +144,21 @@ func (j *journal) write() {
 // done says that n calls of a segment are recorded.
 func (j *journal) done(s *segment, n int) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	s.waiting -= n
-	switch {
-	case s.waiting > 0:
+	finished := s.waiting == 0
+	if finished && s == j.active {
+		// Nobody is writing, else something would be waiting.
+		written, err := s.file.WriteString(recordedLine)
+		s.size += int64(written)
+		j.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
 		return nil
-	case s != j.active:
-		return s.remove()
 	}
-	s.size = 0
-	if err := s.file.Truncate(0); err != nil {
-		return fmt.Errorf("journal: %w", err)
+	j.mu.Unlock()
+	if finished {
+		return s.remove()
 	}
 	return nil
 }
@@ -183,7 +192,7 @@ func (j *journal) leftovers() ([]string, error) {
 	return old, nil
 }
 
-// readJournal reads the calls of a file. A line that was cut off when the process
+// readJournal reads the calls of a file that may not be recorded yet. A line that was cut off when the process
 // died was never answered, so it ends the reading; damage before the last line is
 // an error.
 func readJournal(file string) ([]usageapi.Call, error) {
@@ -201,6 +210,10 @@ func readJournal(file string) ([]usageapi.Call, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if string(line) == recordedLine {
+			calls = nil
+			continue
 		}
 		call, err := decodeLine(line)
 		if err != nil {

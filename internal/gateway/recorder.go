@@ -193,7 +193,7 @@ func (r *recorder) finish(batch []waitingCall) (left int) {
 	r.mu.Unlock()
 	for s, n := range perSegment {
 		if err := r.journal.done(s, n); err != nil {
-			r.log.Error("a journal file could not be emptied", "error", err)
+			r.log.Error("a journal file could not be marked as recorded", "error", err)
 		}
 	}
 	return left
