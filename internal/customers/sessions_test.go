@@ -60,18 +60,18 @@ func TestLoginTakesTheSameTimeForAnUnknownAddress(t *testing.T) {
 	t.Parallel()
 	h := setup(t, dbtest.SQLite(t), nil)
 	h.join(ada)
-	quickest := func(email string) time.Duration {
-		best := time.Hour
-		for range 5 {
-			begin := time.Now()
-			_, err := h.service.Login(t.Context(), email, "wrong password", "")
-			wantFault(t, err, fault.Unauthenticated)
-			best = min(best, time.Since(begin))
-		}
-		return best
+	login := func(email string) time.Duration {
+		begin := time.Now()
+		_, err := h.service.Login(t.Context(), email, "wrong password", "")
+		wantFault(t, err, fault.Unauthenticated)
+		return time.Since(begin)
 	}
-	known, unknown := quickest(ada), quickest("nobody@example.com")
-	if unknown < known/2 {
+	known, unknown := time.Hour, time.Hour
+	for range 5 { // in turns, so that a busy machine is as busy for both
+		known = min(known, login(ada))
+		unknown = min(unknown, login("nobody@example.com"))
+	}
+	if unknown < known/4 { // without the hash it would be a fiftieth
 		t.Errorf("known %s, unknown %s: no hash was made for the unknown", known, unknown)
 	}
 }
