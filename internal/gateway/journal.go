@@ -31,18 +31,17 @@ import (
 type journal struct {
 	dir string
 
-	mu      sync.Mutex
-	active  *segment
-	group   *group // calls that wait to be written; nil: none
-	writing bool
-	written *sync.Cond // on mu: a group has been written
+	mu     sync.Mutex
+	active *segment
+	group  *group // takes calls in; nil: the next call makes one
+	last   *group // is being written, or was the last to be
 }
 
-// group is calls that are written with one write.
+// group is calls that are written with one write, by the first of them.
 type group struct {
 	lines   []byte
 	calls   int
-	done    bool
+	written chan struct{} // closed when the rest is known
 	err     error
 	segment *segment // where they are
 }
@@ -72,7 +71,6 @@ func openJournal(dir string) (*journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &journal{dir: dir}
-	j.written = sync.NewCond(&j.mu)
 	return j, j.rotate()
 }
 
@@ -95,50 +93,51 @@ func (j *journal) rotate() error {
 func (j *journal) append(call usageapi.Call) (*segment, error) {
 	line := encodeLine(call)
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.group == nil {
-		j.group = &group{}
+	mine, first := j.group, j.group == nil
+	if first {
+		mine = &group{written: make(chan struct{})}
+		j.group = mine
 	}
-	mine := j.group
 	mine.lines = append(mine.lines, line...)
 	mine.calls++
-	for j.writing && !mine.done {
-		j.written.Wait()
+	before := j.last
+	j.mu.Unlock()
+	if !first {
+		<-mine.written
+		return mine.segment, mine.err
 	}
-	if !mine.done {
-		j.write()
+	if before != nil {
+		<-before.written
 	}
+	runtime.Gosched() // others may come
+	j.write(mine)
 	return mine.segment, mine.err
 }
 
-// write writes the waiting group. It is called, and returns, with mu held.
-func (j *journal) write() {
-	j.writing = true
-	j.mu.Unlock()
-	runtime.Gosched()
+// write writes a group; one at a time, since the group before has been written.
+func (j *journal) write(g *group) {
 	j.mu.Lock()
-	g := j.group
-	j.group = nil
+	j.group, j.last = nil, g // no more calls come in
 	if j.active.size >= segmentSize {
 		g.err = j.rotate()
 	}
+	s := j.active
+	s.waiting += g.calls // keeps the file as it is meanwhile
+	j.mu.Unlock()
+	n := 0
 	if g.err == nil {
-		s := j.active
-		s.waiting++ // keeps the file as it is meanwhile
-		j.mu.Unlock()
-		n, err := s.file.Write(g.lines)
-		j.mu.Lock()
-		s.waiting--
-		if err == nil {
-			s.waiting += g.calls
-			s.size += int64(n)
-			g.segment = s
-		} else { // these calls are refused, so nothing of them may stay
-			g.err = errors.Join(fmt.Errorf("journal: %w", err), s.file.Truncate(s.size), j.rotate())
-		}
+		n, g.err = s.file.Write(g.lines)
 	}
-	g.done, j.writing = true, false
-	j.written.Broadcast()
+	j.mu.Lock()
+	if g.err == nil {
+		s.size += int64(n)
+		g.segment = s
+	} else { // these calls are refused, so nothing of them may stay
+		s.waiting -= g.calls
+		g.err = errors.Join(fmt.Errorf("journal: %w", g.err), s.file.Truncate(s.size), j.rotate())
+	}
+	j.mu.Unlock()
+	close(g.written)
 }
 
 // done says that n calls of a segment are recorded.
