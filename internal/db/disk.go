@@ -119,8 +119,9 @@ func (k *disk) checkpoint() {
 	err = k.syncLog()
 	k.mu.Unlock()
 	if err == nil {
-		_, err = conn.ExecContext(ctx, "PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(PASSIVE); PRAGMA synchronous = NORMAL")
-		err = errors.Join(err, k.file.Sync())
+		_, err = conn.ExecContext(ctx, "PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(PASSIVE)")
+		_, restored := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL")
+		err = errors.Join(err, restored, k.file.Sync())
 	}
 	if err != nil && !errors.Is(err, os.ErrClosed) {
 		k.db.log.Warn("the write-ahead log could not be written back", "error", err)

@@ -147,12 +147,11 @@ func (j *journal) done(s *segment, n int) error {
 	finished := s.waiting == 0
 	if finished && s == j.active {
 		// Nobody is writing, else something would be waiting.
-		written, err := s.file.WriteString(recordedLine)
-		s.size += int64(written)
-		j.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
+		defer j.mu.Unlock()
+		if _, err := s.file.WriteString(recordedLine); err != nil {
+			return errors.Join(fmt.Errorf("journal: %w", err), s.file.Truncate(s.size)) // half a line would swallow the next
 		}
+		s.size += int64(len(recordedLine))
 		return nil
 	}
 	j.mu.Unlock()
