@@ -197,9 +197,15 @@ func spend[Out any](ctx context.Context, s *Service, customerID string, amount m
 	if !errors.Is(err, errShort) {
 		return out, err
 	}
-	if a, err := readAccounts(ctx, s.db, customerID); err != nil {
+	_, held, err := s.current(ctx, customerID)
+	if err != nil {
 		return out, err
-	} else if a.available+a.leased >= amount { // calls in flight hold a part, so it cannot be said
+	}
+	a, err := readAccounts(ctx, s.db, customerID)
+	if err != nil {
+		return out, err
+	}
+	if a.available+held >= amount { // calls in flight hold a part that they may not spend
 		return out, fault.New(fault.Unavailable, "a part of the balance is held by calls that are running: try again in a moment").After(time.Second)
 	}
 	return out, fault.New(fault.PaymentRequired, "the balance does not suffice")
