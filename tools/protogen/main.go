@@ -1,6 +1,7 @@
 // Protogen generates the Go code of .proto files without protoc: it compiles them
-// itself and hands the result to protoc-gen-go, at the version of the tools
-// module. Run it from the project's root:
+// itself and hands the result to protoc-gen-go and, where a file has services, to
+// protoc-gen-connect-go, at the versions of the tools module. Run it from the
+// project's root:
 //
 //	go run -C tools ./protogen -root .. pkg/events/proto/*/events.proto
 //
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -45,12 +47,37 @@ func run(ctx context.Context, root string, patterns []string) error {
 	if err != nil {
 		return err
 	}
-	response, err := plugin(ctx, request)
-	if err != nil {
-		return err
+	for _, plugin := range plugins(request) {
+		response, err := ask(ctx, plugin, request)
+		if err != nil {
+			return err
+		}
+		if err := write(root, response); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// plugins are those that have something to say to the files: connect makes a package
+// for each folder with services, and none for the others.
+func plugins(request *pluginpb.CodeGeneratorRequest) []string {
+	all := []string{"protoc-gen-go"}
+	for _, file := range request.GetProtoFile() {
+		if len(file.GetService()) > 0 && slices.Contains(request.GetFileToGenerate(), file.GetName()) {
+			return append(all, "protoc-gen-connect-go")
+		}
+	}
+	return all
+}
+
+// write writes what a plugin has made.
+func write(root string, response *pluginpb.CodeGeneratorResponse) error {
 	for _, file := range response.GetFile() {
 		path := filepath.Join(root, filepath.FromSlash(file.GetName()))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("write generated code: %w", err)
+		}
 		if err := os.WriteFile(path, []byte(file.GetContent()), 0o644); err != nil {
 			return fmt.Errorf("write generated code: %w", err)
 		}
@@ -77,7 +104,7 @@ func expand(root string, patterns []string) ([]string, error) {
 	return names, nil
 }
 
-// compile makes what protoc would send to its plugin.
+// compile makes what protoc would send to its plugins.
 func compile(ctx context.Context, root string, names []string) (*pluginpb.CodeGeneratorRequest, error) {
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{root}}),
@@ -112,25 +139,25 @@ func distinct(files []*descriptorpb.FileDescriptorProto) []*descriptorpb.FileDes
 	return kept
 }
 
-// plugin runs protoc-gen-go, which speaks over its standard input and output.
-func plugin(ctx context.Context, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+// ask runs a plugin, which speaks over its standard input and output.
+func ask(ctx context.Context, plugin string, request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	in, err := proto.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
-	command := exec.CommandContext(ctx, "go", "tool", "protoc-gen-go")
+	command := exec.CommandContext(ctx, "go", "tool", plugin)
 	var problems bytes.Buffer
 	command.Stdin, command.Stderr = bytes.NewReader(in), &problems
 	out, err := command.Output()
 	if err != nil {
-		return nil, fmt.Errorf("run protoc-gen-go: %w: %s", err, strings.TrimSpace(problems.String()))
+		return nil, fmt.Errorf("run %s: %w: %s", plugin, err, strings.TrimSpace(problems.String()))
 	}
 	response := &pluginpb.CodeGeneratorResponse{}
 	if err := proto.Unmarshal(out, response); err != nil {
-		return nil, fmt.Errorf("decode the answer of protoc-gen-go: %w", err)
+		return nil, fmt.Errorf("decode the answer of %s: %w", plugin, err)
 	}
 	if response.Error != nil {
-		return nil, fmt.Errorf("protoc-gen-go: %s", response.GetError())
+		return nil, fmt.Errorf("%s: %s", plugin, response.GetError())
 	}
 	return response, nil
 }
