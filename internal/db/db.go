@@ -31,8 +31,14 @@ type Config struct {
 	Path string
 	// URL is a postgres:// address.
 	URL string
+	// Name is how the process calls itself to Postgres, which shows it to whoever asks who is connected; empty: as the URL
+	// says.
+	Name string
 	// Conns is the most connections to hold to Postgres; 0 means 16.
 	Conns int
+	// Strict has SQLite wait for the disk after relaxed transactions, too: for a database on which processes of other
+	// machines rely, since they outlive the power of this one.
+	Strict bool
 	// Logger is told about retries, applied migrations and waits; nil discards.
 	Logger *slog.Logger
 }
@@ -74,6 +80,7 @@ type DB struct {
 	log     *slog.Logger
 	batch   batcher
 	kept    *statements // of write, on SQLite
+	seen    *statements // of read, on SQLite
 	disk    *disk       // of SQLite's files
 }
 
@@ -88,7 +95,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	case c.Path != "" && c.URL != "":
 		return nil, errors.New("the database is given twice: set either a file or a postgres:// URL")
 	case c.Path != "":
-		return opened(d, d.openSQLite(ctx, c.Path))
+		if _, err := opened(d, d.openSQLite(ctx, c.Path)); err != nil {
+			return nil, err
+		}
+		d.disk.strict = c.Strict
+		return d, nil
 	case c.URL != "":
 		return opened(d, d.openPostgres(ctx, c))
 	}
@@ -106,6 +117,7 @@ func opened(d *DB, err error) (*DB, error) {
 func (d *DB) Close() error {
 	d.batch.groups.Wait()
 	d.kept.close()
+	d.seen.close()
 	d.disk.wait()
 	if d.read == d.write {
 		return d.write.Close()
@@ -138,10 +150,16 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (res sql.Resul
 
 // Query reads committed rows; the caller closes them.
 func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if prepared := d.seen.get(query); prepared != nil { //nolint:sqlclosecheck // it is kept until the pool closes
+		return prepared.QueryContext(ctx, args...)
+	}
 	return d.read.QueryContext(ctx, query, args...)
 }
 
 // QueryRow reads one committed row; Scan answers ErrNoRows when there is none.
 func (d *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if prepared := d.seen.get(query); prepared != nil { //nolint:sqlclosecheck // it is kept until the pool closes
+		return prepared.QueryRowContext(ctx, args...)
+	}
 	return d.read.QueryRowContext(ctx, query, args...)
 }

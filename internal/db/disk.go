@@ -26,9 +26,10 @@ const checkpointEvery = 32
 // Both files stay open as long as SQLite has them: closing one earlier would end
 // the process's POSIX locks on it.
 type disk struct {
-	db   *DB
-	path string
-	file *os.File // the database
+	db     *DB
+	path   string
+	file   *os.File // the database
+	strict bool     // every commit is durable
 
 	commits       atomic.Uint64
 	checkpointing atomic.Bool
@@ -57,7 +58,7 @@ func (k *disk) committed(durable bool) error {
 	if n%checkpointEvery == 0 && k.checkpointing.CompareAndSwap(false, true) {
 		k.begun.Go(k.checkpoint)
 	}
-	if !durable {
+	if !durable && !k.strict {
 		return nil
 	}
 	return k.sync(n)

@@ -44,7 +44,7 @@ func (d *DB) migrateFolder(ctx context.Context, fsys fs.FS, folder string) error
 		dialect = goose.DialectPostgres
 	}
 	p, err := goose.NewProvider(dialect, d.write, files,
-		goose.WithTableName("migrations_"+folder), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName(versionPrefix+folder), goose.WithDisableGlobalRegistry(true))
 	if errors.Is(err, goose.ErrNoMigrations) {
 		return nil
 	}

@@ -13,6 +13,12 @@ const (
 	lockPoll = 50 * time.Millisecond
 )
 
+// How the tables are called in which migrations are noted, and the one that is not such a one.
+const (
+	versionPrefix = "migrations_"
+	lockTable     = versionPrefix + "lock"
+)
+
 const lockTableSQL = `CREATE TABLE IF NOT EXISTS migrations_lock (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL)`
 
 const lockSQL = `
@@ -25,7 +31,7 @@ const unlockSQL = `DELETE FROM migrations_lock WHERE name = 'schema' AND holder 
 // lockMigrations waits for the lock that lets one process migrate. It is a row with an end, kept alive while it is
 // held: it works on every engine (CockroachDB has no advisory locks, SQLite none that spans transactions).
 func (d *DB) lockMigrations(ctx context.Context) (unlock func(), err error) {
-	if err := d.lockTable(ctx); err != nil {
+	if err := d.makeLockTable(ctx); err != nil {
 		return nil, err
 	}
 	holder := rand.Text()
@@ -47,9 +53,9 @@ func (d *DB) lockMigrations(ctx context.Context) (unlock func(), err error) {
 	}, nil
 }
 
-// lockTable tries again on any error but the last: two processes that make the same table at once fail on Postgres's own
+// makeLockTable tries again on any error but the last: two processes that make the same table at once fail on Postgres's own
 // catalogue.
-func (d *DB) lockTable(ctx context.Context) error {
+func (d *DB) makeLockTable(ctx context.Context) error {
 	for try := 1; ; try++ {
 		_, err := d.Exec(ctx, lockTableSQL)
 		if err == nil || try == attempts {

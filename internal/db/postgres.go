@@ -23,6 +23,9 @@ func (d *DB) openPostgres(ctx context.Context, c Config) error {
 	if err != nil { // its text may hold parts of the URL, so it is not shown
 		return errors.New("the database URL cannot be read: want postgres://user:password@host:port/name")
 	}
+	if c.Name != "" {
+		conf.RuntimeParams["application_name"] = c.Name
+	}
 	pool := stdlib.OpenDB(*conf)
 	conns := c.Conns
 	if conns == 0 {

@@ -33,6 +33,7 @@ func (d *DB) openSQLite(ctx context.Context, path string) error {
 	}
 	d.kept = newStatements(d.write)
 	d.batch.kept = d.kept
+	d.seen = newStatements(d.read)
 	return nil
 }
 
@@ -79,7 +80,7 @@ func openPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
 // Backup writes a consistent copy of an SQLite database to a file that does not exist yet, while others read and write.
 func (d *DB) Backup(ctx context.Context, path string) error {
 	if d.dialect != SQLite {
-		return errors.New("backup copies an SQLite file: use pg_dump for this Postgres database")
+		return errors.New("Backup copies an SQLite file, and this is Postgres: package backup knows both")
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("backup: %s exists: name a new file", path)

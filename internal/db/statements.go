@@ -3,6 +3,9 @@ package db
 import (
 	"context"
 	"database/sql"
+	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,11 +18,11 @@ const (
 	statementWait  = 30 * time.Second
 )
 
-// statements keeps what the connection that writes to SQLite has prepared: its
-// parser is most of the cost of a small statement. A text that comes again is
-// prepared between transactions, by a goroutine of its own, since a transaction
-// holds the only connection; until then it is parsed each time. (pgx keeps
-// prepared statements by itself.) A nil *statements keeps nothing.
+// statements keeps what a pool of SQLite's connections has prepared: its parser is
+// most of the cost of a small statement. A text that comes again is prepared by a
+// goroutine of its own, between transactions, since a transaction holds the only
+// connection that writes; until then it is parsed each time. (pgx keeps prepared
+// statements by itself.) A nil *statements keeps nothing.
 type statements struct {
 	pool *sql.DB
 
@@ -59,13 +62,13 @@ func (s *statements) get(query string) *sql.Stmt {
 func (s *statements) prepare(query string) {
 	ctx, cancel := context.WithTimeout(s.ctx, statementWait)
 	defer cancel()
-	prepared, err := s.pool.PrepareContext(ctx, query)
+	statement, err := s.pool.PrepareContext(ctx, prepared(query))
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready[query] = prepared
+	s.ready[query] = statement
 }
 
 // close waits for what is being prepared; the statements end with their pool.
@@ -78,4 +81,34 @@ func (s *statements) close() {
 	s.mu.Unlock()
 	s.cancel()
 	s.begun.Wait()
+}
+
+// prepared is what SQLite prepares best of a query: without numbers, and with limits whose type is known, since it
+// prepares a statement again for each value of a bare one.
+func prepared(query string) string {
+	return bareLimit.ReplaceAllString(unnumbered(query), "LIMIT CAST($1 AS INTEGER)")
+}
+
+var bareLimit = regexp.MustCompile(`LIMIT (\$[0-9]+|\?)`)
+
+// unnumbered replaces $1, $2, … by question marks where they come once each and in order: SQLite has names to
+// look up for every value of a statement otherwise. A text with a quote in it stays as it is.
+func unnumbered(query string) string {
+	if strings.ContainsAny(query, "'\"") {
+		return query
+	}
+	var plain strings.Builder
+	for n, rest := 1, query; ; n++ {
+		before, after, found := strings.Cut(rest, "$")
+		plain.WriteString(before)
+		if !found {
+			return plain.String()
+		}
+		number := strconv.Itoa(n)
+		rest = strings.TrimPrefix(after, number)
+		if rest == after || rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return query
+		}
+		plain.WriteByte('?')
+	}
 }

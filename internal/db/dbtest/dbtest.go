@@ -2,7 +2,8 @@
 // Only tests import it.
 //
 // Postgres is where M3O_TEST_POSTGRES says (a postgres:// URL of a user who may make databases). Without it the Postgres
-// half is skipped and says so; with M3O_TEST_REQUIRE=1 it fails instead.
+// half is skipped and says so; with M3O_TEST_REQUIRE=1 it fails instead. For those who have a CockroachDB there is
+// M3O_TEST_COCKROACH, with which Each runs on that as well.
 //
 // A test in a synctest bubble takes its database (SQLite) inside the bubble, where the statements it keeps belong.
 package dbtest
@@ -18,7 +19,8 @@ import (
 	"m3o/migrations"
 )
 
-// Each runs fn as the parallel subtests sqlite and postgres, so it returns before they have run: clean up with t.Cleanup.
+// Each runs fn as the parallel subtests sqlite and postgres, and cockroach where there is one, so it returns before they
+// have run: clean up with t.Cleanup.
 func Each(t *testing.T, fn func(t *testing.T, d *db.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
@@ -29,6 +31,12 @@ func Each(t *testing.T, fn func(t *testing.T, d *db.DB)) {
 		t.Parallel()
 		fn(t, Postgres(t))
 	})
+	if os.Getenv(cockroachVariable) != "" {
+		t.Run("cockroach", func(t *testing.T) {
+			t.Parallel()
+			fn(t, Cockroach(t))
+		})
+	}
 }
 
 // SQLite is a fresh database in a file of the test's temporary folder, closed with the test.

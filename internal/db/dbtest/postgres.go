@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -14,14 +15,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"m3o/internal/db"
 	"m3o/migrations"
 )
 
 const (
 	// leftoverAge is when a database with our prefix belongs to a run that died.
-	leftoverAge = time.Hour
+	leftoverAge = 6 * time.Hour
 	testConns   = 8
+	// noSuchDatabase is SQLSTATE invalid_catalog_name.
+	noSuchDatabase = "3D000"
 )
 
 // Postgres is a fresh database on the server of M3O_TEST_POSTGRES, dropped with the test. Without a server the test is
@@ -35,12 +40,8 @@ func Postgres(t testing.TB) *db.DB {
 		}
 		t.Skip("M3O_TEST_POSTGRES is not set")
 	}
-	template, err := postgresTemplate()
-	if err != nil {
-		t.Fatalf("make the Postgres template: %v", err)
-	}
 	name := "m3o_test_" + stamp()
-	if err := run(server, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+	if err := copyTemplate(server, name); err != nil {
 		t.Fatalf("make a test database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -63,21 +64,56 @@ func run(server, query string) error {
 	return err
 }
 
-// postgresTemplate is the name of the database that tests copy, found or made once in a test binary.
-var postgresTemplate = sync.OnceValues(func() (string, error) {
+// template is the database that tests copy: found or made by the first test that needs it.
+var template struct {
+	sync.Mutex
+	name string
+}
+
+// copyTemplate makes the database name. A test binary with other migrations takes a template as old as leftoverAge for
+// abandoned, so one that is gone is made again.
+func copyTemplate(server, name string) error {
+	for tries := 0; ; tries++ {
+		from, err := findTemplate(server)
+		if err != nil {
+			return err
+		}
+		err = run(server, "CREATE DATABASE "+name+" TEMPLATE "+from)
+		var pg *pgconn.PgError
+		if tries > 2 || !errors.As(err, &pg) || pg.Code != noSuchDatabase {
+			return err
+		}
+		forgetTemplate(from)
+	}
+}
+
+func findTemplate(server string) (string, error) {
+	template.Lock()
+	defer template.Unlock()
+	if template.name != "" {
+		return template.name, nil
+	}
 	ctx := context.Background()
-	server := os.Getenv("M3O_TEST_POSTGRES")
 	admin, err := db.Open(ctx, db.Config{URL: server})
 	if err != nil {
 		return "", err
 	}
 	defer admin.Close()
-	template, err := ensureTemplate(ctx, admin, server)
+	name, err := ensureTemplate(ctx, admin, server)
 	if err != nil {
 		return "", err
 	}
-	return template, dropLeftovers(ctx, admin, template)
-})
+	template.name = name
+	return name, dropLeftovers(ctx, admin, name)
+}
+
+func forgetTemplate(name string) {
+	template.Lock()
+	defer template.Unlock()
+	if template.name == name {
+		template.name = ""
+	}
+}
 
 // ensureTemplate finds or makes the template of exactly these migrations; test binaries share it. The advisory lock
 // lasts as long as its transaction, in which nothing else happens.

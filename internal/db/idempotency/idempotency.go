@@ -33,13 +33,19 @@ func With(ctx context.Context, r Request) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
 }
 
+// Of is the Request under which the function that answers Out is called. It is for a function that makes its own work
+// repeatable by the key; all others use Tx.
+func Of[Out any](ctx context.Context) (Request, bool) {
+	r, ok := ctx.Value(contextKey{}).(Request)
+	return r, ok && r.Key != "" && r.Answers == reflect.TypeFor[Out]()
+}
+
 // Tx is d.Tx with fn's answer, and its contract: fn must be safe to run again. When ctx carries a Request that answers
 // Out, the answer is stored in fn's transaction, and a call with the same key and fingerprint gets it back without
 // running fn; of two at the same time the second waits for the first. An fn that fails stores nothing, so that the call
 // may be sent again. The same key with another fingerprint is fault.Unprocessable. Out must survive JSON.
 func Tx[Out any](ctx context.Context, d *db.DB, fn func(tx *db.Tx) (Out, error)) (Out, error) {
-	r, ok := ctx.Value(contextKey{}).(Request)
-	under := ok && r.Key != "" && r.Answers == reflect.TypeFor[Out]()
+	r, under := Of[Out](ctx)
 	var out Out
 	var replayed bool
 	err := d.Tx(ctx, func(tx *db.Tx) (err error) {
