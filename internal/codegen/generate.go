@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/token"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,8 @@ type Options struct {
 // module and sorted.
 type Report struct {
 	Check    bool
-	Files    []string // written, or stale in a check
+	Files    []string // written or removed, or stale in a check
+	Removed  []string // those of Files that are not to be there
 	Stubs    []string // handlers that were appended or whose signature changed, and types that were found or made, as file: Name
 	Orphans  []string // handlers that service.yaml no longer declares; they are left alone
 	Warnings spec.Errors
@@ -32,11 +34,14 @@ type Report struct {
 // String is one line for each finding, empty when there is nothing to say.
 func (r Report) String() string {
 	var b strings.Builder
-	verb := "wrote"
-	if r.Check {
-		verb = "stale"
-	}
 	for _, f := range r.Files {
+		verb := "wrote"
+		switch {
+		case r.Check:
+			verb = "stale"
+		case slices.Contains(r.Removed, f):
+			verb = "removed"
+		}
 		fmt.Fprintf(&b, "%s %s\n", verb, f)
 	}
 	for _, s := range r.Stubs {
@@ -79,7 +84,7 @@ func Generate(o Options) (Report, error) {
 	if len(mistakes) > 0 {
 		return Report{Check: o.Check, Warnings: report.Warnings}, mistakes
 	}
-	report.Files = changes.paths()
+	report.Files, report.Removed = changes.paths()
 	slices.Sort(report.Orphans)
 	if o.Check {
 		return report, nil
@@ -87,16 +92,40 @@ func Generate(o Options) (Report, error) {
 	return report, changes.write()
 }
 
-// generateDir plans all files of one service.
+// generateDir plans all files of one service, unless nothing has changed since the last run.
 func generateDir(m *goModule, dir string, out *changes, report *Report) error {
+	if noun := filepath.Base(dir); !token.IsIdentifier(noun) {
+		return fmt.Errorf("a package cannot be called %q: name the folder by small letters and digits", noun)
+	}
+	if begun, err := m.begin(dir, out); err != nil || begun {
+		return err
+	}
 	service, err := m.contract(dir)
 	if err != nil {
 		return err
 	}
 	report.Warnings = append(report.Warnings, service.Warnings...)
+	clear(m.looked)
 	g := &generator{module: m, dir: dir, service: service, report: report, out: out}
-	steps := []func() error{g.checkSinks, g.resolveTypes, g.renderAPI, g.renderOpenAPI, g.renderService, g.handlers}
-	for _, step := range steps {
+	idle, err := g.idle()
+	if err != nil {
+		return err
+	}
+	if g.found = g.memo.orphans; !idle {
+		g.found = nil
+		err = g.run()
+	}
+	for _, orphan := range g.found {
+		report.Orphans = append(report.Orphans, m.rel(dir)+"/"+orphan)
+	}
+	return err
+}
+
+func (g *generator) run() error {
+	for _, step := range []func() error{
+		g.checkSinks, g.checkRoutes, g.resolveTypes, g.renderAPI, g.renderOpenAPI, g.renderService, g.renderResources,
+		g.base, g.handlers, g.renderMock, g.renderHarness, g.skeletons, g.orphans, g.renderVersion,
+	} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -105,8 +134,10 @@ func generateDir(m *goModule, dir string, out *changes, report *Report) error {
 }
 
 // Validate reads service.yaml files and returns every mistake and warning in them, file by file, in the order of
-// each file. The error is about files that could not be read.
+// each file, and then what is wrong between them and with the sources of their sinks. The error is about files that
+// could not be read.
 func Validate(paths []string) (mistakes, warnings spec.Errors, err error) {
+	var services []*spec.Service
 	for _, path := range paths {
 		src, err := os.ReadFile(path)
 		if err != nil {
@@ -118,9 +149,10 @@ func Validate(paths []string) (mistakes, warnings spec.Errors, err error) {
 			mistakes = append(mistakes, found...)
 			continue
 		}
+		services = append(services, service)
 		warnings = append(warnings, service.Warnings...)
 	}
-	return mistakes, warnings, nil
+	return append(mistakes, checkTogether(services)...), warnings, nil
 }
 
 // Schema is the JSON Schema of service.yaml as text, for editors.
@@ -172,16 +204,20 @@ func (c *changes) planned(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-func (c *changes) paths() (paths []string) {
+// paths are the files to be written or removed, and those to be removed, from the module.
+func (c *changes) paths() (all, removed []string) {
 	for _, f := range c.files {
 		rel, err := filepath.Rel(c.root, f.path)
 		if err != nil {
 			rel = f.path
 		}
-		paths = append(paths, filepath.ToSlash(rel))
+		all = append(all, filepath.ToSlash(rel))
+		if f.data == nil {
+			removed = append(removed, filepath.ToSlash(rel))
+		}
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	slices.Sort(all)
+	return slices.Compact(all), removed
 }
 
 // write puts every file beside its place first and renames them when all are there, so that a full
@@ -206,6 +242,7 @@ func (c *changes) write() (err error) {
 	for i, f := range c.files {
 		if f.data == nil {
 			err = os.Remove(f.path)
+			_ = os.Remove(filepath.Dir(f.path)) // when it was the last one there
 		} else if err = os.Rename(temps[i], f.path); err == nil {
 			temps[i] = ""
 		}

@@ -21,6 +21,9 @@ type generator struct {
 	out     *changes
 	types   map[string]*goType // complex types of the contract by name; nil: to be made by hand
 	aliases map[string]*goType // those of other packages
+	memo    memo               // of the last run
+	found   []string           // orphans, as file: Name
+	tests   []testFunc         // set by testFuncs
 }
 
 // noun is the service's name: its folder, its package, its table prefix.
@@ -29,9 +32,15 @@ func (g *generator) noun() string { return filepath.Base(g.dir) }
 func (g *generator) api() string    { return g.noun() + "api" }
 func (g *generator) apiDir() string { return filepath.Join(g.dir, g.api()) }
 
-// hasAPI says whether the service has a contract at all.
-func (g *generator) hasAPI() bool {
-	return len(g.service.Functions)+len(g.service.Webs)+len(g.service.Events) > 0
+// hasDocument says whether the service has something for OpenAPI, and wants it there.
+func (g *generator) hasDocument() bool {
+	return g.service.General.OpenAPI && len(g.service.Functions)+len(g.service.Webs) > 0
+}
+
+// hasTexts says whether the service has localized strings.
+func (g *generator) hasTexts() bool {
+	_, err := os.Stat(filepath.Join(g.dir, "resources", "strings.yaml"))
+	return err == nil
 }
 
 // checkSinks compares sinks of multicast events with the events that their sources declare.
@@ -110,6 +119,7 @@ func (g *generator) resolveTypes() error {
 					fmt.Sprintf("the type %s is in %s and in %s", name, found[0].pkg.path, found[1].pkg.path), "declare an alias in "+g.api()+"/types.go"))
 			case len(found) == 1:
 				g.types[name], g.aliases[name] = found[0], found[0]
+				g.module.looked[found[0].pkg.dir] = true
 			default:
 				missing = append(missing, name)
 			}
@@ -122,12 +132,12 @@ func (g *generator) resolveTypes() error {
 }
 
 func (g *generator) elsewhere(name string) (found []*goType, err error) {
-	leafs, err := g.module.leafPackages()
+	packages, err := g.module.declaring(name)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range leafs {
-		if t := p.types[name]; t != nil && p.dir != g.apiDir() && !isAlias(t) {
+	for _, p := range packages {
+		if t := p.types[name]; p.dir != g.apiDir() && !isAlias(t) {
 			found = append(found, t)
 		}
 	}
@@ -135,6 +145,25 @@ func (g *generator) elsewhere(name string) (found []*goType, err error) {
 		return nil, fmt.Errorf("look for the type %s: %w", name, g.module.broken[0])
 	}
 	return found, nil
+}
+
+// reads are the folders of other packages whose types became part of the generated code.
+func (g *generator) reads() (dirs []string) {
+	for dir := range g.module.looked {
+		if dir != g.dir && dir != g.apiDir() {
+			dirs = append(dirs, g.module.rel(dir))
+		}
+	}
+	slices.Sort(dirs)
+	return dirs
+}
+
+// foreignTypes are the types of other packages, as Name=import/path.
+func (g *generator) foreignTypes() (list []string) {
+	for _, name := range sortedKeys(g.aliases) {
+		list = append(list, name+"="+g.aliases[name].pkg.path)
+	}
+	return list
 }
 
 func isAlias(t *goType) bool { return t.spec.Assign.IsValid() }

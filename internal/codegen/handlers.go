@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"m3o/internal/codegen/spec"
@@ -86,16 +87,16 @@ func (g *generator) handlers() error {
 	}
 	methods := pkg.methods()
 	for _, h := range g.declared() {
-		if m, ok := methods[h.name]; ok {
-			err = g.correct(pkg, m, h)
-		} else {
+		m, ok := methods[h.name]
+		if !ok {
 			err = g.stub(pkg, h)
+		} else if err = g.describe(pkg, m, h); err == nil {
+			err = g.correct(pkg, m, h)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	g.orphans(pkg, methods)
 	return nil
 }
 
@@ -151,16 +152,21 @@ func (g *generator) stub(pkg *goPackage, h handler) error {
 			recv = "svc"
 		}
 	}
-	text := fmt.Sprintf("\n%s\nfunc (%s *Service) %s%s {\n\treturn %sfault.New(fault.Unimplemented, %q)\n}\n",
-		g.view().Comment("", h.comment), recv, h.name, h.signature, h.results, h.name+" of "+g.noun()+" is not implemented yet")
+	text := fmt.Sprintf("\n%s\nfunc (%s *Service) %s%s {\n\treturn %sfault.New(fault.Unimplemented, %s)\n}\n",
+		g.view().Comment("", h.comment), recv, h.name, h.signature, h.results, g.notYet(h.name))
 	src = append(bytes.TrimRight(src, "\n"), '\n')
-	src, err = g.withImports(append(src, text...), h.signature+" fault.New")
+	src, err = withImports(append(src, text...), h.signature+" fault.New", g.known())
 	if err != nil {
 		return fmt.Errorf("%s: %w", g.module.rel(path), err)
 	}
 	g.out.add(path, src)
 	g.report.Stubs = append(g.report.Stubs, g.module.rel(path)+": "+h.name)
 	return nil
+}
+
+// notYet is what a stub says, as Go writes it.
+func (g *generator) notYet(name string) string {
+	return strconv.Quote(name + " of " + g.noun() + " is not implemented yet")
 }
 
 // correct replaces the declared line of a method when its types differ from those of service.yaml.
@@ -188,7 +194,7 @@ func (g *generator) correct(pkg *goPackage, m method, h handler) error {
 		return fmt.Errorf("%s: the declaration of %s could not be found again", g.module.rel(m.file.path), h.name)
 	}
 	src = bytes.Replace(src, old, []byte(h.name+h.signature+" "), 1)
-	if src, err = g.withImports(src, h.signature); err != nil {
+	if src, err = withImports(src, h.signature, g.known()); err != nil {
 		return fmt.Errorf("%s: %w", g.module.rel(m.file.path), err)
 	}
 	g.out.add(m.file.path, src)
@@ -219,50 +225,4 @@ func (g *generator) typesOf(fn *ast.FuncType) (string, error) {
 		text = strings.ReplaceAll(text, t.pkg.name+"."+name, g.api()+"."+name)
 	}
 	return text, nil
-}
-
-// orphans lists handlers that the generated code of the last run asked for and this one does not.
-func (g *generator) orphans(pkg *goPackage, methods map[string]method) {
-	var want []string
-	for _, h := range g.declared() {
-		want = append(want, h.name)
-	}
-	old := append(interfaceMethods(pkg, "handlers"), g.contractMethods()...)
-	for _, name := range old {
-		if m, ok := methods[name]; ok && !slices.Contains(want, name) {
-			g.report.Orphans = append(g.report.Orphans, g.module.rel(m.file.path)+": "+name)
-		}
-	}
-}
-
-func (g *generator) contractMethods() []string {
-	api, err := g.module.load(g.apiDir())
-	if err != nil {
-		return nil // it was loaded before
-	}
-	return append(interfaceMethods(api, "Service"), interfaceMethods(api, "Webs")...)
-}
-
-// interfaceMethods are the methods of a generated interface as it is on disk.
-func interfaceMethods(p *goPackage, name string) (names []string) {
-	for _, f := range p.files {
-		if !f.generated {
-			continue
-		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			t, ok := n.(*ast.TypeSpec)
-			if !ok || t.Name.Name != name {
-				return true
-			}
-			if i, ok := t.Type.(*ast.InterfaceType); ok {
-				for _, m := range i.Methods.List {
-					for _, n := range m.Names {
-						names = append(names, n.Name)
-					}
-				}
-			}
-			return false
-		})
-	}
-	return names
 }

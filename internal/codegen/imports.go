@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// withImports adds the imports that a text needs to a file, and touches nothing else of it.
-func (g *generator) withImports(src []byte, text string) ([]byte, error) {
-	known := g.known()
+// withImports adds the imports of known packages that a text needs to a file, and touches nothing else of it.
+func withImports(src []byte, text string, known map[string]string) ([]byte, error) {
 	for _, name := range sortedKeys(known) {
 		if !mentions(text, name) {
 			continue

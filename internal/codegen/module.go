@@ -18,8 +18,27 @@ type goModule struct {
 	root   string // absolute directory of go.mod
 	path   string // import path
 	cache  map[string]*goPackage
-	leafs  []*goPackage // set by leafPackages
-	broken []error      // packages that leafPackages could not read
+	looked map[string]bool // folders whose packages were loaded since it was last cleared
+	texts  []folder        // set by folders
+	who    string          // set by identity
+
+	services  []string                 // all folders of services; set by neighbours
+	contracts map[string]*spec.Service // those that have been read without a mistake
+	broken    []error                  // packages that might have a type and could not be read
+}
+
+// folder is a directory of the module with the texts of its Go files, tests excluded.
+type folder struct {
+	dir   string
+	texts [][]byte
+}
+
+// identity names the generator, so that another one does not trust what this one made.
+func (m *goModule) identity() (_ string, err error) {
+	if m.who == "" {
+		m.who, err = identity()
+	}
+	return m.who, err
 }
 
 var moduleLine = regexp.MustCompile(`(?m)^module\s+(\S+)`)
@@ -37,7 +56,7 @@ func openModule(dir string) (*goModule, error) {
 			if found == nil {
 				return nil, fmt.Errorf("%s: no module line", filepath.Join(dir, "go.mod"))
 			}
-			return &goModule{root: dir, path: strings.Trim(string(found[1]), `"`), cache: map[string]*goPackage{}}, nil
+			return &goModule{root: dir, path: strings.Trim(string(found[1]), `"`), cache: map[string]*goPackage{}, contracts: map[string]*spec.Service{}, looked: map[string]bool{}}, nil
 		}
 		if dir == filepath.Dir(dir) {
 			return nil, fmt.Errorf("no go.mod in %s or above it", start)
@@ -112,10 +131,17 @@ func (m *goModule) walk(visit func(dir string, entries []fs.DirEntry) error) err
 
 // contract reads the service.yaml of a directory.
 func (m *goModule) contract(dir string) (*spec.Service, error) {
+	if s, ok := m.contracts[dir]; ok {
+		return s, nil
+	}
 	path := filepath.Join(dir, "service.yaml")
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return spec.Parse(m.rel(path), src)
+	s, err := spec.Parse(m.rel(path), src)
+	if err == nil {
+		m.contracts[dir] = s
+	}
+	return s, err
 }

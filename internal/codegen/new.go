@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"go/format"
 	"go/token"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func New(root, name string) (next string, err error) {
 			return "", fmt.Errorf("%s is there already", m.rel(taken))
 		}
 	}
-	data := map[string]string{"Noun": noun, "Path": name, "Host": strings.ReplaceAll(name, "/", "."), "Module": m.path, "Table": noun, "Prefix": noun[:min(3, len(noun))]}
+	data := map[string]string{"Noun": noun, "Title": strings.ToUpper(noun[:1]) + noun[1:], "Path": name, "Host": strings.ReplaceAll(name, "/", "."), "Module": m.path, "Table": noun}
 	files := &changes{root: m.root}
 	for template, path := range map[string]string{
 		"service.yaml.tmpl":    filepath.Join(dir, "service.yaml"),
@@ -44,28 +45,45 @@ func New(root, name string) (next string, err error) {
 		"0001_init.sql.tmpl":   filepath.Join(schema, "0001_init.sql"),
 	} {
 		text, err := fill("templates/new/"+template, data)
+		if err == nil && filepath.Ext(path) == ".go" {
+			text, err = format.Source(text) // the order of imports depends on the name
+		}
 		if err != nil {
 			return "", err
 		}
 		files.add(path, text)
 	}
+	house := &changes{root: m.root}
+	registered, lines, err := register(m, data, house)
+	if err != nil {
+		return "", err
+	}
 	if err := files.write(); err != nil {
 		return "", fmt.Errorf("new %s: %w", name, err)
 	}
-	if _, err := Generate(Options{Root: root, Dirs: []string{dir}}); err != nil {
+	_, err = Generate(Options{Root: root, Dirs: []string{dir}})
+	if err == nil {
+		err = house.write()
+	}
+	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir), os.RemoveAll(schema))
 	}
-	return fmt.Sprintf(`internal/%[1]s is there, with a table in migrations/%[2]s; its test passes.
+	return whatNext(name, noun, registered, lines), nil
+}
+
+// whatNext tells somebody who has just made a service how to go on.
+func whatNext(name, noun string, registered bool, lines string) string {
+	text := fmt.Sprintf(`internal/%[1]s is there, with a table in migrations/%[2]s.
 
 Next:
-  1. edit internal/%[1]s/service.yaml, then: go run ./cmd/m3o generate internal/%[1]s
-  2. write the rules in internal/%[1]s/%[2]s.go and the SQL in internal/%[1]s/store.go
-  3. go test ./internal/%[1]s
-  4. in internal/app/house.go, below what it needs:
-       %[2]sService, err := %[2]s.New(%[2]s.Deps{DB: p.db, Now: p.now, Config: p.config, Metrics: p.metrics})
-     and among the members:
-       {Member{Host: %[2]sapi.Host, Functions: %[2]sapi.Functions()}, %[2]sService, %[2]sapi.OpenAPI()},
-`, name, noun), nil
+  1. go test ./internal/%[1]s
+  2. edit internal/%[1]s/service.yaml, then: go run ./cmd/m3o generate internal/%[1]s
+  3. write the rules in internal/%[1]s/%[2]s.go and the SQL in internal/%[1]s/store.go
+`, name, noun)
+	if registered {
+		return text + fmt.Sprintf("  4. go run ./cmd/m3o serves it already (internal/app/house.go), and sells it at /v1/%s/hello\n", noun)
+	}
+	return text + "  4. add it to the house in internal/app/house.go, above what needs it:\n\n\t" + lines
 }
 
 // fill executes a template of a file that is made once.

@@ -15,12 +15,18 @@ type object = map[string]any
 // renderOpenAPI plans the documents of the contract.
 func (g *generator) renderOpenAPI() error {
 	v := g.view()
-	open := filepath.Join(g.apiDir(), "openapi_gen.json")
+	open, ports := filepath.Join(g.apiDir(), "openapi_gen.json"), filepath.Join(g.apiDir(), "ports_gen.json")
 	sale := filepath.Join(g.apiDir(), "published_gen.json")
-	if !g.hasAPI() || !g.service.General.OpenAPI {
+	if !v.Document {
 		g.out.remove(open)
-	} else if err := g.document(open, func(d *document) { d.reachable(v); d.published(v) }); err != nil {
-		return err
+		g.out.remove(ports)
+	} else {
+		if err := g.document(open, func(d *document) { d.reachable(v); d.published(v) }); err != nil {
+			return err
+		}
+		if err := g.renderPorts(ports); err != nil {
+			return err
+		}
 	}
 	if len(v.OnSale) == 0 {
 		g.out.remove(sale)
@@ -29,8 +35,12 @@ func (g *generator) renderOpenAPI() error {
 	return g.document(sale, func(d *document) { d.published(v) })
 }
 
+func (g *generator) newDocument() *document {
+	return &document{view: g.view(), paths: object{}, schemas: &schemas{module: g.module, components: object{}}}
+}
+
 func (g *generator) document(path string, fill func(*document)) error {
-	d := &document{view: g.view(), paths: object{}, schemas: &schemas{module: g.module, components: object{}}}
+	d := g.newDocument()
 	fill(d)
 	text, err := json.MarshalIndent(d.build(), "", "  ")
 	if err != nil {

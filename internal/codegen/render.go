@@ -23,7 +23,10 @@ var templates embed.FS
 // formats it. known maps package names to import paths.
 func render(name string, data any, known map[string]string) ([]byte, error) {
 	t, err := template.New(name).Funcs(template.FuncMap{
-		"pair":  func(a, b any) []any { return []any{a, b} },
+		"pair": func(a, b any) []any { return []any{a, b} },
+		"hasBody": func(method string) bool {
+			return !slices.Contains([]string{"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"}, method)
+		},
 		"title": func(word string) string { return strings.ToUpper(word[:1]) + word[1:] },
 		"verb": func(kind string) string {
 			if kind == "gauge" {
@@ -118,11 +121,12 @@ func usedPackages(tree *ast.File) (names []string) {
 // known are the packages that generated code of this service may use.
 func (g *generator) known() map[string]string {
 	m := map[string]string{
-		"bytes": "bytes", "context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "time": "time", "slices": "slices",
+		"bytes": "bytes", "context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "time": "time", "slices": "slices",
 		"prometheus": "github.com/prometheus/client_golang/prometheus",
 		g.api():      g.module.importPath(g.apiDir()),
+		"resources":  g.module.importPath(filepath.Join(g.dir, "resources")),
 	}
-	for _, name := range []string{"bus", "rpc", "fault", "id", "problem", "ticker", "config", "money"} {
+	for _, name := range []string{"bus", "rpc", "fault", "id", "problem", "ticker", "config", "money", "frame", "locale"} {
 		m[name] = g.module.path + "/internal/" + name
 	}
 	for _, sink := range g.service.Sinks {
@@ -139,10 +143,6 @@ func (g *generator) known() map[string]string {
 // renderAPI plans the contract package.
 func (g *generator) renderAPI() error {
 	path := filepath.Join(g.apiDir(), "api_gen.go")
-	if !g.hasAPI() {
-		g.out.remove(path)
-		return g.renderAliases()
-	}
 	tools, err := filepath.Rel(g.apiDir(), filepath.Join(g.module.root, "tools", "go.mod"))
 	if err != nil {
 		return err
@@ -150,8 +150,7 @@ func (g *generator) renderAPI() error {
 	data := struct {
 		*view
 		ToolsMod string
-		Document bool
-	}{g.view(), filepath.ToSlash(tools), g.service.General.OpenAPI}
+	}{g.view(), filepath.ToSlash(tools)}
 	known := g.known()
 	delete(known, g.api())
 	text, err := render("api.go.tmpl", data, known)

@@ -168,15 +168,15 @@ func (serviceView) Labels(e *spec.Entry) string {
 
 // Listen is the expression that subscribes a sink to a multicast event.
 func (v serviceView) Listen(e *spec.Entry) string {
-	api := filepath.Base(e.Source) + "api"
-	group := strconv.Quote(v.Host())
+	queue := "s.replica.Host"
 	if e.Queue == "none" {
-		group = "id.New(" + group + ")" // a group of its own for each replica
+		queue = `""` // each replica hears it
 	}
+	hook := fmt.Sprintf("%sapi.NewHook(b, s.replica.ID, %s)", filepath.Base(e.Source), queue)
 	if e.ForHost != "" {
-		return fmt.Sprintf("%s.Listen%sAt(b, %q, %s, s.%s)", api, e.Event, strings.ToLower(e.ForHost), group, e.Name())
+		hook += fmt.Sprintf(".ForHost(%q)", strings.ToLower(e.ForHost))
 	}
-	return fmt.Sprintf("%s.Listen%s(b, %s, s.%s)", api, e.Event, group, e.Name())
+	return fmt.Sprintf("%s.%s(s.%s)", hook, e.Event, e.Name())
 }
 
 // Examples is the examples of the publish section as a Go string of JSON.

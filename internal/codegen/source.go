@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"bytes"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -35,8 +37,14 @@ type goType struct {
 	doc  string
 }
 
-// load parses the Go files of a directory; a directory that does not exist is an empty package.
+// load is read for what becomes part of the generated code: the run is remembered to depend on it.
 func (m *goModule) load(dir string) (*goPackage, error) {
+	m.looked[dir] = true
+	return m.read(dir)
+}
+
+// read parses the Go files of a directory; a directory that does not exist is an empty package.
+func (m *goModule) read(dir string) (*goPackage, error) {
 	if p, ok := m.cache[dir]; ok {
 		return p, nil
 	}
@@ -46,7 +54,7 @@ func (m *goModule) load(dir string) (*goPackage, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.IsDir() || !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+		if !isGo(e) {
 			continue
 		}
 		if err := p.parse(filepath.Join(dir, e.Name())); err != nil {
@@ -75,12 +83,12 @@ func (p *goPackage) parseText(path string, src []byte) error {
 	if tree == nil {
 		return err
 	}
-	f := &goFile{path: path, src: src, ast: tree, generated: ast.IsGenerated(tree)}
+	f := &goFile{path: path, src: src, ast: tree, generated: ast.IsGenerated(tree) || strings.HasSuffix(path, "_gen.go")}
 	if err != nil && !f.generated {
 		return err
 	}
 	p.files = append(p.files, f)
-	if tree.Name != nil {
+	if tree.Name != nil && err == nil {
 		p.name = tree.Name.Name
 	}
 	if !f.generated {
@@ -106,30 +114,50 @@ func (p *goPackage) addTypes(f *goFile) {
 	}
 }
 
-// leafPackages are the packages of the module that a contract may take types from: those that
-// import nothing of the module but fault, and contracts of other services.
-func (m *goModule) leafPackages() ([]*goPackage, error) {
-	if m.leafs != nil {
-		return m.leafs, nil
+// declaring are the packages that declare a type and that a contract may take it from: those that import nothing of the
+// module but fault, and contracts of other services.
+func (m *goModule) declaring(name string) (found []*goPackage, err error) {
+	folders, err := m.folders()
+	if err != nil {
+		return nil, err
 	}
-	m.leafs = []*goPackage{}
+	for _, f := range folders {
+		if !slices.ContainsFunc(f.texts, func(text []byte) bool { return bytes.Contains(text, []byte(name)) }) {
+			continue
+		}
+		p, err := m.read(f.dir)
+		switch {
+		case err != nil:
+			m.broken = append(m.broken, err)
+		case p.types[name] != nil && p.name != "main" && (strings.HasSuffix(p.name, "api") || p.isLeaf(m)):
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// folders are the directories of the module that have Go files and are no services.
+func (m *goModule) folders() ([]folder, error) {
+	if m.texts != nil {
+		return m.texts, nil
+	}
+	m.texts = []folder{}
 	err := m.walk(func(dir string, entries []fs.DirEntry) error {
+		f := folder{dir: dir}
 		for _, e := range entries {
 			if e.Name() == "service.yaml" {
 				return nil // a service itself; its …api is below
 			}
+			if isGo(e) {
+				f.texts = append(f.texts, readOrNothing(filepath.Join(dir, e.Name())))
+			}
 		}
-		p, err := m.load(dir)
-		if err != nil {
-			m.broken = append(m.broken, err)
-			return nil
-		}
-		if p.name != "main" && (strings.HasSuffix(p.name, "api") || p.isLeaf(m)) {
-			m.leafs = append(m.leafs, p)
+		if len(f.texts) > 0 {
+			m.texts = append(m.texts, f)
 		}
 		return nil
 	})
-	return m.leafs, err
+	return m.texts, err
 }
 
 func (p *goPackage) isLeaf(m *goModule) bool {
@@ -142,4 +170,9 @@ func (p *goPackage) isLeaf(m *goModule) bool {
 		}
 	}
 	return len(p.files) > 0
+}
+
+// isGo says whether a file is Go code that is no test.
+func isGo(e fs.DirEntry) bool {
+	return !e.IsDir() && strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go")
 }

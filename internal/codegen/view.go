@@ -19,13 +19,15 @@ type view struct {
 	Noun    string
 	API     string // package name of the contract
 	APIPath string
-	HasAPI  bool
 	OnSale  []*spec.Entry
+
+	Document bool // there are OpenAPI documents
+	Texts    bool // there are localized strings
 }
 
 func (g *generator) view() *view {
 	return &view{Service: g.service, g: g, Noun: g.noun(), API: g.api(), APIPath: g.module.importPath(g.apiDir()),
-		HasAPI: g.hasAPI(), OnSale: g.onSale()}
+		OnSale: g.onSale(), Document: g.hasDocument(), Texts: g.hasTexts()}
 }
 
 // onSale are the functions of the catalogue: those with a price or a quota, or all when none has.
@@ -99,7 +101,7 @@ func (v *view) RoutePath(e *spec.Entry) string {
 
 // safe renames arguments that would hide what generated code uses.
 func safe(args ...spec.Arg) []spec.Arg {
-	taken := strings.Fields("c t s b r w in out call send group host stop rpc bus context time http fault problem fmt string ctx err stops source registerer")
+	taken := strings.Fields("c t h s b r w in out call send host stop rpc bus context time http io fault problem fmt string ctx err stops source registerer")
 	args = slices.Clone(args)
 	for i := range args {
 		for slices.Contains(taken, args[i].Name) {
@@ -206,25 +208,32 @@ func (v *view) Results(e *spec.Entry) string {
 	return text
 }
 
-// Trigger is the signature of firing an event.
-func (v *view) Trigger(e *spec.Entry) string {
+// Params is the parameters of a multicast call, for generated bodies.
+func (v *view) Params(e *spec.Entry) string {
 	in, _ := names(e.Signature)
 	params := "ctx context.Context"
 	if len(in) > 0 {
 		params += ", " + v.list(in, "")
 	}
-	if len(e.Signature.Out) == 0 {
-		return "(" + params + ") error"
-	}
-	return "(" + params + ") ([]" + e.Name() + "Out, error)"
+	return "(" + params + ")"
 }
 
-// EventName is the event on the bus: its path without the leading slash.
-func (v *view) EventName(e *spec.Entry) string {
-	if name := strings.TrimPrefix(e.Route.Path, "/"); name != "" {
-		return name
+// Queue is the queue of a handler as a field of its rpc.Function; events have none.
+func (v *view) Queue(e *spec.Entry) string {
+	if e.Section == "events" || e.Queue == "none" {
+		return ""
 	}
-	return spec.Kebab(e.Name())
+	return " Queue: Host,"
+}
+
+// Callbacks are the configs whose change the service wants to know.
+func (v *view) Callbacks() (list []*spec.Entry) {
+	for _, e := range v.Configs {
+		if e.Callback {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // Fields are the fields of an argument struct. Results of the m3o wire quote 64-bit integers.
@@ -237,13 +246,11 @@ func (v *view) Fields(e *spec.Entry, args []spec.Arg, results bool) string {
 }
 
 func (v *view) tag(e *spec.Entry, a spec.Arg, result bool) string {
-	if e.Section != "events" {
-		switch a.Name {
-		case spec.RequestBody, spec.ResponseBody:
-			return `json:"` + a.Name + `" rpc:"body"` // named, so that a stored answer keeps it
-		case spec.StatusCode:
-			return `json:"-" rpc:"status"`
-		}
+	switch a.Name {
+	case spec.RequestBody, spec.ResponseBody:
+		return `json:"` + a.Name + `" rpc:"body"` // named, so that a stored answer keeps it
+	case spec.StatusCode:
+		return `json:"-" rpc:"status"`
 	}
 	quoted := ""
 	if result && v.quoted(a.Type) {
@@ -284,6 +291,9 @@ func (v *view) Method(method string) string {
 
 // Access is the Go expression of who may call.
 func (v *view) Access(access string) string {
+	if access == "" {
+		access = "internal"
+	}
 	return "rpc." + strings.ToUpper(access[:1]) + access[1:]
 }
 

@@ -149,7 +149,7 @@ func (p *parser) checkHost() {
 	g := &p.service.General
 	host := strings.ToLower(g.Host)
 	at, written := p.general["host"]
-	if !written || g.Host == "" {
+	if !written {
 		at = p.general[""]
 	}
 	switch {
@@ -221,7 +221,7 @@ func derived(e *Entry) []string {
 	case e.Section == "functions":
 		return []string{n + "In", n + "Out", n + "Response", "URLOf" + n}
 	case e.Section == "events":
-		return []string{n + "In", n + "Out", n + "Response", "Listen" + n}
+		return []string{n + "In", n + "Out", n + "Response"}
 	case e.Section == "webs":
 		return []string{"URLOf" + n}
 	case e.Section == "configs":

@@ -178,6 +178,9 @@ func (p *parser) checkMetric(e *Entry) {
 		if t.Prefix != "" || t.Complex() || t.Base == "any" {
 			p.fail(at, wrong(0, "E-MET-TYPE", "the label %s cannot be of type %s", label.Name, t).or("a primitive type"))
 		}
+		if slices.Contains([]string{"service", "ver", "id"}, Snake(label.Name)) {
+			p.fail(at, wrong(0, "E-MET-ARGS", "every metric has a label %s already", Snake(label.Name)).or("give it another name"))
+		}
 	}
 	if e.Alias != "" && !aliasName.MatchString(e.Alias) {
 		p.fail(e.place("alias"), wrong(0, "E-MET-ALIAS", "%q is no name of a metric", clip(e.Alias)).or("letters, digits, underscores and colons"))

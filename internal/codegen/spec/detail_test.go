@@ -190,7 +190,7 @@ func TestSchemaAcceptsWhatTheParserAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cases(t) {
+	for _, c := range cases(t, copied) {
 		var doc any
 		if yaml.Unmarshal([]byte(c.YAML), &doc) != nil || doc == nil {
 			continue
@@ -202,5 +202,36 @@ func TestSchemaAcceptsWhatTheParserAccepts(t *testing.T) {
 		if c.Expect == "ok" && err != nil && c.ID != "S097" && c.ID != "S099" && c.ID != "S257" { // enumerations: the parser ignores case
 			t.Errorf("%s: %v", c.ID, err)
 		}
+	}
+}
+
+func TestALabelThatEveryMetricHasIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, label := range []string{"service", "ver", "id"} {
+		_, err := spec.Parse("service.yaml", []byte("general: {host: a}\nmetrics: [{signature: \"Foo(n int, "+label+" string)\"}]"))
+		if !strings.Contains(errText(err), "E-MET-ARGS: every metric has a label "+label) {
+			t.Errorf("%s: %v", label, err)
+		}
+	}
+}
+
+func TestTwoServicesOfAProgramCannotListenAtOnePlace(t *testing.T) {
+	t.Parallel()
+	services := make([]*spec.Service, 3)
+	for i, text := range []string{
+		"general: {host: a.test}\nfunctions: [{signature: Foo()}, {signature: Get(x string), method: GET, path: \"//root/{x}\"}]",
+		"general: {host: b.test}\nfunctions:\n  - signature: Bar()\n    path: //a.test/foo\nwebs: [{signature: Page(), method: GET, path: \"//ROOT/{}\"}]",
+		"general: {host: c.test}\nfunctions: [{signature: Foo()}, {signature: Bar(), method: PUT, path: //a.test/foo}]",
+	} {
+		s, err := spec.Parse(string(rune('a'+i))+"/service.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		services[i] = s
+	}
+	want := `b/service.yaml:4:11: E-ROUTE-DUP: Bar listens at ANY a.test:443/foo, as Foo does at a/service.yaml:2 (give one of them another path or host)
+b/service.yaml:5:48: E-ROUTE-DUP: Page listens at GET root:443/{}, as Get does at a/service.yaml:2 (give one of them another path or host)`
+	if diff := cmp.Diff(want, spec.Clash(services).Error()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func FuzzParse(f *testing.F) {
-	for _, c := range cases(f) {
+	for _, c := range cases(f, copied) {
 		f.Add([]byte(c.YAML))
 	}
 	f.Add([]byte("general: &a {host: x, <<: *a}\nfunctions: [&b [*b]]"))

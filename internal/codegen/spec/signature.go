@@ -145,13 +145,14 @@ func checkName(name string) *mistake {
 
 // reservedNames are methods that every service has, or will have.
 func reservedNames() []string {
-	return []string{"Register", "Tickers", "Published", "OnStartup", "OnShutdown", "Request"}
+	return []string{"Register", "Tickers", "Published", "OnStartup", "OnShutdown", "Request",
+		"Replica", "Host", "Configured", "Text", "Documents", "ForHost", "Mocked"}
 }
 
 // reservedTypes are declarations of every contract, which no complex type may be called.
 func reservedTypes() []string {
-	return []string{"Host", "Service", "Functions", "Routes", "Client", "NewClient", "Unassigned", "Webs", "WebRoutes", "Trigger", "NewTrigger",
-		"OpenAPI", "Published", "PublishedOpenAPI"}
+	return []string{"Host", "Service", "Functions", "Routes", "Client", "NewClient", "Unassigned", "Webs", "WebRoutes",
+		"MulticastClient", "NewMulticastClient", "MulticastTrigger", "NewMulticastTrigger", "Hook", "NewHook", "Documents", "OpenAPI", "Published", "PublishedOpenAPI"}
 }
 
 func parseArgs(inner string, at int) (args []Arg, mistakes []*mistake) {
