@@ -1,20 +1,16 @@
-// Package config gives services their configuration: typed values that come,
-// later wins, from the default in service.yaml, the config file, and the
-// environment, and that always satisfy their validation rule.
+// Package config gives services their configuration: typed values that always
+// satisfy their validation rule and may change while the service runs. They come,
+// later wins, from the default in service.yaml, the config file, the environment,
+// and whatever sources app lays above these.
 //
-// The generated settings of services and app import it; it imports only its rule
-// package.
+// The generated settings of services, hosting and app import it; it imports only its
+// rule package.
 package config
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
-	"sync/atomic"
-	"time"
-
-	"m3o/internal/config/rule"
 )
 
 // Property is a configuration property as service.yaml declares it.
@@ -32,6 +28,15 @@ type Source interface {
 	Lookup(host, property string) (string, bool)
 }
 
+// Fetcher is a Source whose values are somewhere else. Its Lookup answers from what
+// it has fetched.
+type Fetcher interface {
+	Source
+	// Fetch brings what is known of a host up to date. After an error the source
+	// answers as before.
+	Fetch(ctx context.Context, host string) error
+}
+
 // Unset is the source in which nothing is set, so that defaults rule.
 type Unset struct{}
 
@@ -47,89 +52,59 @@ func (m Map) Lookup(host, property string) (string, bool) {
 	return value, ok
 }
 
-// Kind is what a property's value may be.
-type Kind interface {
-	string | bool | int | int64 | float64 | time.Duration
+// Layers is one source of several, of which later ones win; nil ones are left out.
+func Layers(sources ...Source) Source {
+	var all layers
+	for _, s := range sources {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
-// Value is a property's value in force. It is safe for concurrent use.
-type Value[T Kind] struct {
-	property Property
-	rule     *rule.Rule
-	current  atomic.Pointer[T]
+type layers []Source
+
+var _ Fetcher = layers(nil)
+
+// Lookup asks the last source first.
+func (l layers) Lookup(host, property string) (string, bool) {
+	for i := len(l) - 1; i >= 0; i-- {
+		if value, ok := l[i].Lookup(host, property); ok {
+			return value, true
+		}
+	}
+	return "", false
 }
 
-// NewValue reads a property from its source. A text that breaks the rule or does
-// not parse is an error that names the property and the mend.
-func NewValue[T Kind](source Source, property Property) (*Value[T], error) {
-	r, err := rule.Parse(property.Rule)
-	if err != nil {
-		return nil, fmt.Errorf("config %s.%s: %w", property.Host, property.Name, err)
+// Fetch brings every source up to date that can be.
+func (l layers) Fetch(ctx context.Context, host string) error {
+	var errs []error
+	for _, s := range l {
+		if f, ok := s.(Fetcher); ok {
+			errs = append(errs, f.Fetch(ctx, host))
+		}
 	}
-	v := &Value[T]{property: property, rule: r}
-	text, ok := source.Lookup(property.Host, property.Name)
-	if !ok {
-		text = property.Default
-	}
-	return v, v.Set(text)
+	return errors.Join(errs...)
 }
 
-// Get is the value in force.
-func (v *Value[T]) Get() T { return *v.current.Load() }
-
-// Set replaces the value. An invalid text leaves the old one in force.
-func (v *Value[T]) Set(text string) error {
-	if err := v.rule.Check(text); err != nil {
-		return v.refused(text, err)
+// Covering lists the names under which values for a host may be set, from general to
+// specific: "all", each domain suffix of the host from the shortest, the host itself.
+// They are canonical.
+func Covering(host string) []string {
+	segments := strings.Split(Canonical(host), ".")
+	names := []string{everyHost}
+	for i := len(segments) - 1; i >= 0; i-- {
+		names = append(names, strings.Join(segments[i:], "."))
 	}
-	parsed, err := parse[T](text)
-	if err != nil {
-		return v.refused(text, err)
-	}
-	v.current.Store(&parsed)
-	return nil
+	return names
 }
 
-func (v *Value[T]) refused(text string, err error) error {
-	if v.property.Secret {
-		text = "****"
-	}
-	return fmt.Errorf("config %s.%s: %q is not allowed: %w", v.property.Host, v.property.Name, text, err)
-}
+// everyHost is the name under which values for every service are set.
+const everyHost = "all"
 
-// parse reads a text as T; the empty text is T's zero value. Errors do not show
-// the text: it may be a secret.
-func parse[T Kind](text string) (value T, err error) {
-	if text == "" {
-		return value, nil
-	}
-	kind := ""
-	switch p := any(&value).(type) {
-	case *string:
-		*p = text
-	case *bool:
-		kind = "true or false"
-		*p, err = strconv.ParseBool(text)
-	case *int:
-		kind = "a whole number"
-		*p, err = strconv.Atoi(text)
-	case *int64:
-		kind = "a whole number"
-		*p, err = strconv.ParseInt(text, 10, 64)
-	case *float64:
-		kind = "a number"
-		*p, err = strconv.ParseFloat(text, 64)
-	case *time.Duration:
-		kind = "a duration such as 5m"
-		*p, err = time.ParseDuration(text)
-	}
-	if err != nil {
-		return value, errors.New("it must be " + kind)
-	}
-	return value, nil
-}
-
-// canonical makes names comparable: case, dashes, dots and underscores do not matter.
-func canonical(name string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(name))
+// Canonical makes the names of hosts and properties comparable: case, dashes,
+// underscores and blanks do not matter.
+func Canonical(name string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(name))
 }

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"m3o/internal/config"
 )
@@ -46,33 +45,6 @@ func TestLaterSourcesWin(t *testing.T) {
 				t.Errorf("got %v, %v", value, err)
 			}
 		})
-	}
-}
-
-func TestAnInvalidValueIsRefusedAndTheOldOneStays(t *testing.T) {
-	t.Parallel()
-	property := config.Property{Host: "customers", Name: "CodeLifetime", Default: "5m", Rule: "dur (0s,24h]"}
-	if _, err := config.NewValue[time.Duration](load(t, "customers: {codeLifetime: 25h}"), property); err == nil || !strings.Contains(err.Error(), "customers.CodeLifetime") {
-		t.Errorf("started with 25h: %v", err)
-	}
-	value, err := config.NewValue[time.Duration](config.Unset{}, property)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := value.Set("never"); err == nil || value.Get() != 5*time.Minute {
-		t.Errorf("%v, %v", value.Get(), err)
-	}
-	if err := value.Set("1h"); err != nil || value.Get() != time.Hour {
-		t.Errorf("%v, %v", value.Get(), err)
-	}
-}
-
-func TestASecretIsNotShown(t *testing.T) {
-	t.Parallel()
-	source := config.Map{"emails.Password": "hunter2"}
-	_, err := config.NewValue[int](source, config.Property{Host: "emails", Name: "Password", Secret: true})
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	Forbidden       Code = "forbidden"        // 403
 	NotFound        Code = "not_found"        // 404
 	BadMethod       Code = "bad_method"       // 405
+	Expired         Code = "expired"          // 408; the caller's own time was over: the call may have been executed
 	Conflict        Code = "conflict"         // 409
 	Gone            Code = "gone"             // 410
 	TooLarge        Code = "too_large"        // 413
@@ -36,13 +37,14 @@ const (
 	BadGateway      Code = "bad_gateway"      // 502
 	Unavailable     Code = "unavailable"      // 503; the call may have been executed
 	Timeout         Code = "timeout"          // 504; the call may have been executed
+	Loop            Code = "loop"             // 508; services call each other in a circle
 )
 
 // statuses is the one table from codes to HTTP statuses.
 var statuses = map[Code]int{
 	Invalid: 400, Unauthenticated: 401, PaymentRequired: 402, Forbidden: 403, NotFound: 404,
-	BadMethod: 405, Conflict: 409, Gone: 410, TooLarge: 413, Unprocessable: 422, Limited: 429,
-	Internal: 500, Unimplemented: 501, BadGateway: 502, Unavailable: 503, Timeout: 504,
+	BadMethod: 405, Expired: 408, Conflict: 409, Gone: 410, TooLarge: 413, Unprocessable: 422, Limited: 429,
+	Internal: 500, Unimplemented: 501, BadGateway: 502, Unavailable: 503, Timeout: 504, Loop: 508,
 }
 
 // Status is the HTTP status of the code; 500 for a code that is not ours.
@@ -82,31 +84,47 @@ type Error struct {
 	RetryAfter time.Duration // when trying again may help; 0: not said
 	Fields     []Field
 	Extra      map[string]any // further members of the problem document, e.g. balance and price of a 402
+	HTTP       int            // another HTTP status than the code's, such as 418; 0: the code's own
+	Trace      []Frame        // where it was before it came here from another process; the deepest first
 	Err        error          // the cause, for the log only
+
+	pc uintptr // where it was made; 0: not known
 }
 
 // New makes a fault; the detail is formatted as fmt.Sprintf does.
 func New(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), pc: caller(1)}
 }
 
 // BadField is an Invalid fault about one field of the request.
 func BadField(name, format string, args ...any) *Error {
 	detail := fmt.Sprintf(format, args...)
-	return &Error{Code: Invalid, Detail: name + ": " + detail, Fields: []Field{{Name: name, Detail: detail}}}
+	return &Error{Code: Invalid, Detail: name + ": " + detail, Fields: []Field{{Name: name, Detail: detail}}, pc: caller(1)}
 }
 
 // Wrap makes a fault of a cause that only the log shall see.
 func Wrap(code Code, err error, format string, args ...any) *Error {
-	e := New(code, format, args...)
-	e.Err = err
-	return e
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), Err: err, pc: caller(1)}
 }
 
 // WithID sets M3O's dotted id and returns the same fault.
 func (e *Error) WithID(id string) *Error {
 	e.ID = id
 	return e
+}
+
+// WithStatus sets another HTTP status than the code's and returns the same fault.
+func (e *Error) WithStatus(status int) *Error {
+	e.HTTP = status
+	return e
+}
+
+// Status is the HTTP status to answer with.
+func (e *Error) Status() int {
+	if e.HTTP != 0 {
+		return e.HTTP
+	}
+	return e.Code.Status()
 }
 
 // After sets when trying again may help and returns the same fault.
@@ -146,6 +164,13 @@ func From(err error) *Error {
 		return e
 	}
 	return &Error{Code: Internal, Detail: "internal error", Err: err}
+}
+
+// Restate is the fault in err's chain with another id. It remembers where err has been.
+func Restate(err error, id string) *Error {
+	e := *From(err)
+	e.ID, e.Trace, e.pc = id, Stack(err), 0
+	return &e
 }
 
 // CodeOf is the code of the fault in err's chain, Internal when there is none,

@@ -12,7 +12,7 @@ func TestStatusAndBack(t *testing.T) {
 	t.Parallel()
 	for _, code := range []fault.Code{
 		fault.Invalid, fault.Unauthenticated, fault.PaymentRequired, fault.Forbidden, fault.NotFound, fault.BadMethod, fault.Conflict, fault.Gone,
-		fault.TooLarge, fault.Unprocessable, fault.Limited, fault.Internal, fault.Unimplemented, fault.BadGateway, fault.Unavailable, fault.Timeout,
+		fault.TooLarge, fault.Unprocessable, fault.Limited, fault.Internal, fault.Unimplemented, fault.BadGateway, fault.Unavailable, fault.Timeout, fault.Expired, fault.Loop,
 	} {
 		if got := fault.FromStatus(code.Status()); got != code {
 			t.Errorf("FromStatus(%d) = %s, want %s", code.Status(), got, code)

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"m3o/internal/fault"
+	"m3o/internal/frame"
 	"m3o/internal/id"
 	"m3o/internal/problem"
 )
@@ -62,7 +64,7 @@ func TestReadGivesBackWhatWriteWasGiven(t *testing.T) {
 	w, _ := write(t, sent)
 	got := problem.Read(w.Code, w.Header(), w.Body)
 	sent.RetryAfter = 2 * time.Second // whole seconds on the wire, rounded up
-	if diff := cmp.Diff(sent, got); diff != "" {
+	if diff := cmp.Diff(sent, got, cmpopts.IgnoreUnexported(fault.Error{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -72,5 +74,25 @@ func TestReadOfAForeignAnswerSaysItsStatus(t *testing.T) {
 	got := problem.Read(404, map[string][]string{"Content-Type": {"text/html"}}, strings.NewReader("<h1>no"))
 	if got.Code != fault.NotFound || got.Detail != "Not Found" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAServiceOfTheHouseSeesWhereAnErrorHasBeen(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/x", nil)
+	frame.Inject(t.Context(), r.Header)
+	sent := fault.Wrap(fault.PaymentRequired, errors.New("no row"), "pay %d", 5).WithStatus(418).With("price", 5)
+	problem.Write(w, r, fault.Trace(sent))
+	got := problem.Read(w.Code, w.Header(), w.Body)
+	if got.Code != fault.PaymentRequired || got.Status() != 418 || got.Detail != "pay 5" || got.Err.Error() != "no row" || got.Extra["price"] != json.Number("5") {
+		t.Errorf("got %+v", got)
+	}
+	stack := fault.Stack(got)
+	if len(stack) != 2 || stack[0].File != "problem/problem_test.go" || stack[1].Line != stack[0].Line+1 {
+		t.Errorf("stack %v", stack)
+	}
+	if sent.Extra["trace"] != nil {
+		t.Error("the fault itself was changed")
 	}
 }

@@ -1,14 +1,16 @@
 // Package ticker runs the periodic jobs that services declare in service.yaml.
 //
 // A job with one replica runs under a lease, so that of several processes one
-// runs it; a job for all replicas runs everywhere. An iteration that overruns its
-// interval makes the missed beats be dropped. Only app runs tickers; services
-// declare them.
+// runs it; a job for all replicas runs everywhere. Beats are counted from the start.
+// An iteration that overruns its interval makes the missed beats be dropped: no job
+// ever runs twice at once. Only hosting runs tickers; services declare them.
 package ticker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -46,7 +48,7 @@ type Runner struct {
 }
 
 // NewRunner makes a runner; the lease is asked before each iteration of a job
-// with one replica.
+// with one replica. Without a lease (nil), this replica is the only one.
 func NewRunner(lease Lease, log *slog.Logger) *Runner { return &Runner{lease: lease, log: log} }
 
 // Start runs the tickers until Stop; their first iteration comes after one
@@ -82,17 +84,76 @@ func (r *Runner) run(ctx context.Context, t Ticker) {
 			if err := r.once(ctx, t); err != nil && ctx.Err() == nil {
 				r.log.Error("ticker failed", "ticker", t.Name, "error", err)
 			}
+			drop(beat.C)
 		}
+	}
+}
+
+// drop forgets the beat that came meanwhile, which would make the next iteration
+// begin between two beats.
+func drop(beats <-chan time.Time) {
+	select {
+	case <-beats:
+	default:
 	}
 }
 
 // once runs one iteration if this replica may.
 func (r *Runner) once(ctx context.Context, t Ticker) error {
-	if t.Replicas != All {
-		mine, err := r.lease.Acquire(ctx, "ticker:"+t.Name, 2*t.Interval+time.Second)
-		if err != nil || !mine {
-			return err
+	if t.Replicas == All || r.lease == nil {
+		return r.call(ctx, t)
+	}
+	mine, err := r.acquire(ctx, t)
+	if err != nil || !mine {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { r.keep(ctx, cancel, t) })
+	defer keeping.Wait()
+	defer cancel()
+	return r.call(ctx, t)
+}
+
+// call is one iteration; a panic is an error of it.
+func (r *Runner) call(ctx context.Context, t Ticker) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.ErrorContext(ctx, "ticker panicked", "ticker", t.Name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("ticker panicked: %v", p)
+		}
+	}()
+	return t.Run(ctx)
+}
+
+// keep prolongs the lease of an iteration that runs, and ends one that has lost it:
+// another replica has taken over.
+func (r *Runner) keep(ctx context.Context, end func(), t Ticker) {
+	renew := time.NewTicker(term(t) / 3)
+	defer renew.Stop()
+	for failures := 0; failures < 2; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-renew.C:
+		}
+		switch mine, err := r.acquire(ctx, t); {
+		case err != nil:
+			failures++
+		case mine:
+			failures = 0
+		default:
+			failures = 2
 		}
 	}
-	return t.Run(ctx)
+	r.log.WarnContext(ctx, "ticker has lost its lease and ends", "ticker", t.Name)
+	end()
+}
+
+// term is how long a job's lease lasts: long enough that the replica which has it
+// keeps it from beat to beat.
+func term(t Ticker) time.Duration { return 2*t.Interval + time.Second }
+
+func (r *Runner) acquire(ctx context.Context, t Ticker) (bool, error) {
+	return r.lease.Acquire(ctx, "ticker:"+t.Name, term(t))
 }
