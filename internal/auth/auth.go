@@ -6,6 +6,7 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 
 	"m3o/internal/fault"
 )
@@ -18,11 +19,14 @@ const (
 	TypeCustomer Type = "customer" // a person who signed up
 	TypeAdmin    Type = "admin"    // an operator; "user" with scope "admin" on the wire, as in M3O
 	TypeService  Type = "service"  // one of our own services, calling for itself
+
+	TypeShopUser  Type = "shop-user"  // somebody who buys in the shop
+	TypeShopAdmin Type = "shop-admin" // who runs the shop; nobody in the platform
 )
 
 // Account is who is calling.
 type Account struct {
-	ID      string // cus_…
+	ID      string // cus_…; usr_… in the shop
 	Type    Type
 	Session string // the session that was presented; empty for services
 }
@@ -86,6 +90,36 @@ func Admin(ctx context.Context) error {
 	return nil
 }
 
+// ShopAdmin is the rule "shop admin only": an admin of the shop or of the platform, or one of our own services.
+func ShopAdmin(ctx context.Context) error {
+	a, err := Caller(ctx)
+	if err != nil {
+		return err
+	}
+	if !a.IsAdmin() && a.Type != TypeShopAdmin {
+		return fault.New(fault.Forbidden, "only an admin of the shop may do this")
+	}
+	return nil
+}
+
+// ShopOwn is the rule "own, or shop admin": the shop's user a call is about when it names
+// userID. Empty means the caller's own. A customer of the platform has nothing in the shop.
+func ShopOwn(ctx context.Context, userID string) (string, error) {
+	a, err := Caller(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case a.Type == TypeShopUser && (userID == "" || userID == a.ID):
+		return a.ID, nil
+	case a.Type == TypeShopAdmin && userID == "":
+		return a.ID, nil
+	}
+	if err := ShopAdmin(ctx); err != nil {
+		return "", err
+	}
+	return userID, nil
+}
+
 type clientKey struct{}
 
 // WithClient returns a context whose request came from that address (an IP
@@ -98,4 +132,18 @@ func WithClient(ctx context.Context, ip string) context.Context {
 func Client(ctx context.Context) string {
 	ip, _ := ctx.Value(clientKey{}).(string)
 	return ip
+}
+
+// Network is what counts as one client where clients are counted: an IPv4 address, or an
+// IPv6 /64, which is what a single line is given.
+func Network(client string) string {
+	addr, err := netip.ParseAddr(client)
+	if err != nil || !addr.Unmap().Is6() {
+		return client
+	}
+	prefix, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return client
+	}
+	return prefix.String()
 }

@@ -14,26 +14,45 @@ import (
 // their key. It is part of what the outbox stores, so it never changes.
 const Partitions = 16
 
+// Any is the method of an endpoint that answers to every method.
+const Any = "ANY"
+
+// Endpoint is a place on the bus and the handler that serves it.
+type Endpoint struct {
+	Host   string // such as "customers"; case does not matter
+	Port   int    // 0: every port
+	Method string // upper case, or Any
+	Path   string // with its arguments in braces, as MatchPath wants it; case matters
+
+	// Queue is who shares the requests: of the replicas that serve one place with one
+	// queue, each request reaches one. A replica that serves it without a queue shares
+	// with nobody: a multicast request always reaches it.
+	Queue string
+
+	Handler http.Handler
+}
+
 // Bus is the transport between services. The package comment states its promises.
 type Bus interface {
-	// Handle makes this process serve host. When several serve one host in this
-	// process, the latest one does. Stop lets requests that run already finish,
-	// waits for them, and may be called twice.
-	Handle(host string, h http.Handler) (stop func())
+	// Serve makes a replica of a service answer at endpoints, all at once. The endpoints
+	// are also found at the replica's own address, "<replica>.<host>", where nobody
+	// shares them. Stop ends that: requests that run finish, and it waits for them. It
+	// may be called twice.
+	Serve(replica string, endpoints ...Endpoint) (stop func())
 
-	// Handler is how to reach host now: ask again for each request. It is never
-	// nil: a host that nobody serves answers fault.Unavailable. Case of host does not matter.
+	// Handler is how to reach host now: ask again for each request. It is never nil: a
+	// host that nobody serves answers fault.Unavailable, a path, method or port that it
+	// does not have fault.NotFound. The port is that of the request's URL, 443 where it
+	// names none (80 for http). An endpoint with the very path comes before those with
+	// arguments, and of those the one whose path says more. Case of host does not matter.
 	Handler(host string) http.Handler
 
-	// Listen adds a listener to the multicast event (its kebab-case path) of the
-	// source host. Listeners of one group share: each request reaches one of them.
-	// Stop waits for requests that run and may be called twice.
-	Listen(host, event, group string, h http.Handler) (stop func())
-
-	// Multicast sends a copy of r to every group that listens to event of host, to
-	// all at once, and returns their answers in the order of the groups' names.
-	// None is not an error. It reads r.Body to its end.
-	Multicast(ctx context.Context, host, event string, r *http.Request) []Reply
+	// Multicast sends a copy of r to everybody who serves its URL: to one replica of
+	// each queue and to each replica without one, at all matching endpoints, to all at
+	// once. The channel yields the replies as they come and is closed after the last; it
+	// need not be read. Whoever has not answered when r's context ends is answered for
+	// by a fault.Expired. Nobody at all is not an error. It reads r.Body to its end.
+	Multicast(r *http.Request) <-chan Reply
 
 	// Publish hands a fact to every group that subscribed to its topic, or to
 	// e.Group alone, and returns nil once it is safe from being lost. An error means
@@ -53,12 +72,13 @@ type Bus interface {
 	Subscribe(topic, group string, h EventHandler) (stop func())
 }
 
-// Reply is what one group answered to a multicast request.
+// Reply is what one replica answered to a multicast request.
 type Reply struct {
-	Group  string
-	Status int
-	Header http.Header
-	Body   []byte
+	Replica string // who answered
+	Queue   string // for whom; empty: for itself
+	Status  int
+	Header  http.Header
+	Body    []byte
 }
 
 // Event is a fact on a durable topic.

@@ -4,17 +4,17 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Memory is the bus within one process. It starts no goroutine that outlives the
-// call which needs it, so there is nothing to close.
+// Memory is the bus within one process. Its goroutines end with the handlers that they
+// run, which stop waits for, so there is nothing to close.
 type Memory struct {
-	config    MemoryConfig
-	servers   roster[*server]   // by lower-case host
-	listeners roster[*listener] // by eventName
-	topics    topics
+	config MemoryConfig
+	roster roster
+	topics topics
 }
 
 var _ Bus = (*Memory)(nil)
@@ -54,38 +54,39 @@ func NewMemory(c MemoryConfig) *Memory {
 	return &Memory{config: c}
 }
 
-// server is a handler that can be stopped.
-type server struct {
-	host    string
-	handler http.Handler
-	running gate
-}
-
-// ServeHTTP answers as Unknown does once the server has stopped: somebody kept it.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.running.enter() {
-		Unknown(s.host).ServeHTTP(w, r)
-		return
-	}
-	defer s.running.leave()
-	s.handler.ServeHTTP(w, r)
-}
-
-// Handle implements Bus.
-func (m *Memory) Handle(host string, h http.Handler) (stop func()) {
-	s := &server{host: host, handler: h}
-	remove := m.servers.add(strings.ToLower(host), s)
+// Serve implements Bus. It panics when an endpoint could not be reached by anybody.
+func (m *Memory) Serve(name string, endpoints ...Endpoint) (stop func()) {
+	mustBeServable(name, endpoints)
+	one := &replica{name: name}
+	remove := m.roster.add(one, slices.Clone(endpoints))
 	return func() {
 		remove()
-		s.running.close()
+		one.running.close()
+	}
+}
+
+// Know puts the endpoints of a replica in another process beside one's own: their
+// handlers, which should be Elsewhere, lead there. An endpoint that nobody could reach is
+// left out, since another build may have made it. Forget passes them over from then on;
+// it does not wait for the requests that are there, and may be called twice. Transports
+// call it.
+func (m *Memory) Know(name string, endpoints ...Endpoint) (forget func()) {
+	endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e Endpoint) bool { return e.fault() != "" })
+	if !hostname.MatchString(strings.ToLower(name)) {
+		endpoints = nil
+	}
+	one := &replica{name: name}
+	remove := m.roster.add(one, endpoints)
+	return func() {
+		one.running.shut()
+		remove()
 	}
 }
 
 // Handler implements Bus. It takes no lock.
 func (m *Memory) Handler(host string) http.Handler {
-	serving := m.servers.get(strings.ToLower(host))
-	if len(serving) == 0 {
-		return Unknown(host)
+	if s := m.roster.site(host); s != nil {
+		return s
 	}
-	return serving[len(serving)-1]
+	return Unknown(host)
 }

@@ -3,18 +3,24 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"m3o/internal/bus"
 	"m3o/internal/bus/bustest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
@@ -71,47 +77,201 @@ func TestMemoryLogsAPanicOnceWithItsStack(t *testing.T) {
 	})
 }
 
-// The handlers come and go while others ask: for the race detector, and nobody
-// may ever be served by a stopped one.
-func TestMemoryHandlersMayComeAndGo(t *testing.T) {
+func TestMemoryLogsAPanicOfAMulticastOnceWithItsStack(t *testing.T) {
 	t.Parallel()
-	b := bus.NewMemory(bus.MemoryConfig{})
-	done := make(chan bool)
-	go func() {
-		defer close(done)
-		for range 200 {
-			var stopped atomic.Bool
-			stop := b.Handle("h", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-				if stopped.Load() {
-					t.Error("a stopped handler served")
-				}
-			}))
-			stop()
-			stopped.Store(true)
+	var out strings.Builder
+	b := bus.NewMemory(bus.MemoryConfig{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	defer b.Serve("r1", page(func(http.ResponseWriter, *http.Request) { panic("ouch") }))()
+	if reply := <-b.Multicast(ask("https://customers/page")); reply.Status != http.StatusInternalServerError {
+		t.Errorf("got %d %s", reply.Status, reply.Body)
+	}
+	if n := strings.Count(out.String(), "memory_test.go"); n != 1 {
+		t.Errorf("the stack was logged %d times, want once:\n%s", n, out.String())
+	}
+}
+
+// watched is a context that counts who waits for its end.
+type watched struct {
+	context.Context
+	done    chan struct{}
+	waiting atomic.Int64
+}
+
+func (c *watched) Done() <-chan struct{} { return c.done }
+
+func (c *watched) AfterFunc(func()) (stop func() bool) {
+	c.waiting.Add(1)
+	return func() bool { c.waiting.Add(-1); return true }
+}
+
+func TestMemoryForgetsTheCallersContextWithTheLastReply(t *testing.T) {
+	t.Parallel()
+	m := bus.NewMemory(bus.MemoryConfig{})
+	t.Cleanup(m.Serve("r1", page(nothing)))
+	ctx := &watched{Context: t.Context(), done: make(chan struct{})}
+	t.Cleanup(m.Serve("r2", page(func(http.ResponseWriter, *http.Request) {
+		if ctx.waiting.Load() == 0 {
+			t.Error("nobody minds the caller's time")
 		}
-	}()
-	for {
-		select {
-		case <-done:
-			return
-		default:
+	})))
+	for range 2 {
+		for range m.Multicast(ask("https://customers/page").WithContext(ctx)) {
+		}
+	}
+	if n := ctx.waiting.Load(); n != 0 {
+		t.Errorf("%d still wait for a context that may never end", n)
+	}
+}
+
+// A handler that is asked for just before a replica stops is as one that was kept.
+func TestMemoryPassesOverWhoStopsInAKeptHandler(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := bus.NewMemory(bus.MemoryConfig{})
+		t.Cleanup(m.Serve("r1", page(nothing)))
+		leave := make(chan bool)
+		stop := m.Serve("r2", page(func(http.ResponseWriter, *http.Request) { <-leave }))
+		kept := m.Handler("customers")
+		go m.Handler("r2.customers").ServeHTTP(discard{}, ask("https://customers/page"))
+		synctest.Wait()
+		go stop()
+		synctest.Wait() // it waits for the request
+		for range 10 {
 			w := httptest.NewRecorder()
-			b.Handler("h").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-			if w.Code != http.StatusOK && w.Code != http.StatusServiceUnavailable {
-				t.Fatalf("got %d", w.Code)
+			if kept.ServeHTTP(w, ask("https://customers/page")); w.Code != http.StatusOK {
+				t.Errorf("got %d though r1 is there", w.Code)
 			}
+		}
+		leave <- true
+		stop()
+	})
+}
+
+func TestMemoryRefusesWhatNobodyCouldReach(t *testing.T) {
+	t.Parallel()
+	h := http.NotFoundHandler()
+	for want, e := range map[string]bus.Endpoint{
+		"this is no host":      {Host: "a..b", Method: "GET", Handler: h},
+		"this is no port":      {Host: "a", Port: 65536, Method: "GET", Handler: h},
+		"this is no method":    {Host: "a", Method: "get", Handler: h},
+		"this is no path":      {Host: "a", Method: "GET", Path: "x", Handler: h},
+		"there is no handler":  {Host: "a", Method: "GET"},
+		"span a whole segment": {Host: "a", Method: "GET", Path: "/x{y}", Handler: h},
+		"take the rest":        {Host: "a", Method: "GET", Path: "/{x+}/y", Handler: h},
+		"be called":            {Host: "called", Method: "GET", Handler: h},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
+					t.Errorf("panicked with %s, want %s", p, want)
+				}
+			}()
+			replica := "r1"
+			if e.Host == "called" {
+				replica = ""
+			}
+			bus.NewMemory(bus.MemoryConfig{}).Serve(replica, e)
+		})
+	}
+}
+
+// page is an endpoint at https://customers/page.
+func page(h http.HandlerFunc) bus.Endpoint {
+	return bus.Endpoint{Host: "customers", Port: 443, Method: http.MethodGet, Path: "/page", Queue: "customers", Handler: h}
+}
+
+func ask(url string) *http.Request { return httptest.NewRequest(http.MethodGet, url, nil) }
+
+func nothing(http.ResponseWriter, *http.Request) {}
+
+func TestMemoryFindsAHandlerWithoutAllocating(t *testing.T) {
+	m := bus.NewMemory(bus.MemoryConfig{})
+	pattern := page(nothing)
+	pattern.Path = "/things/{id}/{rest+}"
+	t.Cleanup(m.Serve("r1", page(nothing), pattern))
+	t.Cleanup(m.Serve("r2", page(nothing), pattern))
+	for _, r := range []*http.Request{ask("https://customers/page"), ask("https://customers/things/7/a/b")} {
+		n := testing.AllocsPerRun(1000, func() { m.Handler("customers").ServeHTTP(nil, r) })
+		if n != 0 {
+			t.Errorf("%s: %v allocations", r.URL, n)
 		}
 	}
 }
 
 func BenchmarkMemoryHandler(b *testing.B) {
+	for name, url := range map[string]string{"Exact": "https://customers/page", "Pattern": "https://customers/things/7/a/b"} {
+		b.Run(name, func(b *testing.B) {
+			m := bus.NewMemory(bus.MemoryConfig{})
+			pattern := page(nothing)
+			pattern.Path = "/things/{id}/{rest+}"
+			b.Cleanup(m.Serve("r1", page(nothing), pattern))
+			r := ask(url)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					m.Handler("customers").ServeHTTP(nil, r)
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkMemoryUnknownHost(b *testing.B) {
 	m := bus.NewMemory(bus.MemoryConfig{})
-	b.Cleanup(m.Handle("customers", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			m.Handler("customers").ServeHTTP(nil, r)
+	b.Run("NotFound", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m.Handler("nobody")
 		}
 	})
+	b.Run("Answered", func(b *testing.B) {
+		r := ask("https://nobody/")
+		b.ReportAllocs()
+		for b.Loop() {
+			m.Handler("nobody").ServeHTTP(discard{}, r)
+		}
+	})
+}
+
+// discard is an answer that nobody reads.
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) WriteHeader(int)             {}
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func BenchmarkMemoryMulticast(b *testing.B) {
+	for _, replicas := range []int{0, 1, 4} {
+		b.Run(strconv.Itoa(replicas), func(b *testing.B) {
+			m := bus.NewMemory(bus.MemoryConfig{})
+			e := page(nothing)
+			e.Queue = ""
+			for i := range replicas {
+				b.Cleanup(m.Serve("r"+strconv.Itoa(i), e))
+			}
+			ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+			defer cancel()
+			r := ask("https://customers/page").WithContext(ctx)
+			b.ReportAllocs()
+			for b.Loop() {
+				for range m.Multicast(r) {
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMemoryServe starts and stops a replica of 100 endpoints.
+func BenchmarkMemoryServe(b *testing.B) {
+	m := bus.NewMemory(bus.MemoryConfig{})
+	endpoints := make([]bus.Endpoint, 100)
+	for i := range endpoints {
+		endpoints[i] = page(nothing)
+		endpoints[i].Path = "/page" + strconv.Itoa(i)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Serve("r1", endpoints...)()
+	}
 }

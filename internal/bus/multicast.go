@@ -2,143 +2,155 @@ package bus
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime/debug"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 
 	"m3o/internal/fault"
 	"m3o/internal/problem"
 )
 
-// eventName is the name of a multicast event within a process.
-func eventName(host, event string) string { return strings.ToLower(host) + "/" + event }
-
-// listener is a member of a group that listens to a multicast event.
-type listener struct {
-	group   string
-	handler http.Handler
-	running gate
-	turn    atomic.Uint64 // whose turn it is in the group; of its oldest member
-}
-
-// Listen implements Bus.
-func (m *Memory) Listen(host, event, group string, h http.Handler) (stop func()) {
-	l := &listener{group: group, handler: h}
-	remove := m.listeners.add(eventName(host, event), l)
-	return func() {
-		remove()
-		l.running.close()
-	}
-}
-
 // Multicast implements Bus.
-func (m *Memory) Multicast(ctx context.Context, host, event string, r *http.Request) []Reply {
-	chosen := choose(m.listeners.get(eventName(host, event)))
-	defer func() {
-		for _, l := range chosen {
-			l.running.leave()
-		}
-	}()
-	body, err := readBody(r)
-	replies := make([]Reply, len(chosen))
-	var wg sync.WaitGroup
-	for i, l := range chosen {
-		wg.Go(func() {
-			answer := recorder{}
-			if err != nil {
-				problem.Write(&answer, r, fault.New(fault.Invalid, "the body of event %s cannot be read: %v", event, err))
-			} else {
-				m.answer(&answer, l, copyRequest(ctx, r, body))
-			}
-			replies[i] = answer.reply(l.group)
-		})
+func (m *Memory) Multicast(r *http.Request) <-chan Reply {
+	body, err := readBody(r) // before anybody is entered: who stops must not wait for it
+	chosen := m.choose(r)
+	g := newGathering(chosen)
+	if len(chosen) == 0 {
+		return g.replies
 	}
-	wg.Wait()
-	return replies
+	g.watch(r)
+	for i, one := range chosen {
+		c := copyRequest(r, body)
+		go func() {
+			MakeRoom(0)
+			m.askOne(g, i, one, c, err)
+		}()
+	}
+	return g.replies
 }
 
-// choose enters one listener of each group, the groups sorted by name. A group
-// whose listeners are all about to stop is gone.
-func choose(listeners []*listener) []*listener {
-	groups := map[string][]*listener{}
-	for _, l := range listeners {
-		groups[l.group] = append(groups[l.group], l)
+// asked is a server whose gate is entered, and those it shares with.
+type asked struct {
+	*server
+	at    address
+	queue *queue
+}
+
+// choose enters one server of each queue of each place that answers to r.
+func (m *Memory) choose(r *http.Request) (chosen []asked) {
+	s := m.roster.site(r.URL.Hostname())
+	if s == nil {
+		return nil
 	}
-	chosen := make([]*listener, 0, len(groups))
-	for _, members := range groups {
-		turn := members[0].turn.Add(1)
-		for i := range uint64(len(members)) {
-			if l := members[(turn+i)%uint64(len(members))]; l.running.enter() {
-				chosen = append(chosen, l)
-				break
+	s.each(r, func(p *place) bool {
+		for _, q := range p.queues {
+			if one := q.enter(); one != nil {
+				chosen = append(chosen, asked{one, p.address, q})
 			}
 		}
-	}
-	slices.SortFunc(chosen, func(a, b *listener) int { return strings.Compare(a.group, b.group) })
+		return true
+	})
 	return chosen
 }
 
-// answer lets l serve r. A panic becomes a 500 that replaces what was written.
-func (m *Memory) answer(w *recorder, l *listener, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.config.Logger.ErrorContext(r.Context(), "listener panicked",
-				"group", l.group, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			*w = recorder{}
-			problem.Write(w, r, fmt.Errorf("listener of %s panicked: %v", l.group, p))
+// askOne gets the i-th answer: from one, or from another of the queue when one turns out
+// to be elsewhere no more. If nobody is, there is no answer.
+func (m *Memory) askOne(g *gathering, i int, one asked, r *http.Request, unread error) {
+	for tries := len(one.queue.servers); ; tries-- {
+		err := m.askServer(g, i, one.server, r, unread)
+		switch {
+		case err == nil:
+			return
+		case tries <= 1 && !errors.Is(err, errGone): // all are out of reach
+			w := &recorder{}
+			problem.Write(w, r, err)
+			g.answer(i, w)
+			return
+		}
+		if one = m.another(r, one); one.server == nil {
+			g.withdraw(i)
+			return
+		}
+		g.asks(i, one.server)
+	}
+}
+
+// another enters one who shares with who is gone, also if it has come only since.
+func (m *Memory) another(r *http.Request, gone asked) (one asked) {
+	s := m.roster.site(r.URL.Hostname())
+	if s == nil {
+		return one
+	}
+	s.each(r, func(p *place) bool {
+		for _, q := range p.queues {
+			if p.address == gone.at && q.name == gone.queue.name && q.name != "" {
+				one = asked{q.enter(), p.address, q}
+			}
+		}
+		return one.server == nil
+	})
+	return one
+}
+
+// askServer gets the i-th answer from one and leaves its gate. An error means that it
+// has not begun to answer.
+func (m *Memory) askServer(g *gathering, i int, one *server, r *http.Request, unread error) (err error) {
+	defer one.replica.running.leave()
+	w := &recorder{}
+	defer func() { // even if the handler ends its goroutine
+		if err == nil {
+			g.answer(i, w)
 		}
 	}()
-	l.handler.ServeHTTP(w, r)
+	return m.ask(w, one, r, unread)
+}
+
+// ask lets one server answer r, unless its body could not be read or its time is over.
+func (m *Memory) ask(w *recorder, one *server, r *http.Request, unread error) error {
+	switch {
+	case r.Context().Err() != nil:
+		problem.Write(w, r, Expired(r))
+	case unread != nil:
+		problem.Write(w, r, fault.Wrap(fault.Invalid, unread, "the body could not be read to its end"))
+	default:
+		return m.serve(w, one, r)
+	}
+	return nil
+}
+
+// serve lets one server answer r. A panic becomes a 500 that replaces what was written.
+func (m *Memory) serve(w *recorder, one *server, r *http.Request) error {
+	defer func() {
+		if p := recover(); p != nil {
+			m.config.Logger.ErrorContext(r.Context(), "multicast handler panicked", "replica", one.replica.name,
+				"queue", one.Queue, "url", r.URL.Redacted(), "panic", p, "stack", string(debug.Stack()))
+			w.Abort(r, fmt.Errorf("%s panicked: %v", one.replica.name, p))
+		}
+	}()
+	return one.answer(w, r)
 }
 
 // readBody reads what the copies of a request share; it closes r.Body.
 func readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
+	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
 	defer r.Body.Close()
-	return io.ReadAll(r.Body)
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead) // what it says need not be so
+	}
+	_, err := body.ReadFrom(r.Body)
+	return body.Bytes(), err
 }
 
-func copyRequest(ctx context.Context, r *http.Request, body []byte) *http.Request {
-	c := r.Clone(ctx)
-	c.Body = io.NopCloser(bytes.NewReader(body))
-	c.ContentLength = int64(len(body))
+func copyRequest(r *http.Request, body []byte) *http.Request {
+	c := r.Clone(r.Context())
+	c.Body, c.ContentLength = http.NoBody, int64(len(body))
+	if len(body) > 0 {
+		c.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	return c
-}
-
-// recorder keeps an answer. Its zero value is the empty answer 200.
-type recorder struct {
-	status int
-	header http.Header
-	body   bytes.Buffer
-}
-
-func (w *recorder) Header() http.Header {
-	if w.header == nil {
-		w.header = http.Header{}
-	}
-	return w.header
-}
-
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 { // 1xx is no answer yet
-		w.status = status
-	}
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
-}
-
-func (w *recorder) reply(group string) Reply {
-	w.WriteHeader(http.StatusOK)
-	return Reply{Group: group, Status: w.status, Header: w.Header(), Body: w.body.Bytes()}
 }

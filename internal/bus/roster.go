@@ -2,83 +2,62 @@ package bus
 
 import (
 	"maps"
-	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// roster is who is there under which name: read without a lock, changed by
-// copying. Its zero value is empty.
-type roster[T comparable] struct {
-	mu      sync.Mutex
-	entries atomic.Pointer[map[string][]T]
+// roster is who serves what: read without a lock, changed by copying. Its zero
+// value is empty.
+type roster struct {
+	mu    sync.Mutex
+	sites atomic.Pointer[map[string]*site] // by lower-case host
 }
 
-// get lists who is there, the oldest first. The slice is not to be changed.
-func (r *roster[T]) get(name string) []T {
-	if entries := r.entries.Load(); entries != nil {
-		return (*entries)[name]
+// site is the site of a host, nil when nobody serves it. Its case does not matter.
+func (r *roster) site(host string) *site {
+	if sites := r.sites.Load(); sites != nil {
+		return (*sites)[strings.ToLower(host)]
 	}
 	return nil
 }
 
-// add puts entry under name until remove is called, once or more.
-func (r *roster[T]) add(name string, entry T) (remove func()) {
-	r.change(name, func(there []T) []T { return append(slices.Clone(there), entry) })
+// add puts a replica with its endpoints under their hosts and under its own
+// addresses, all at once.
+func (r *roster) add(one *replica, endpoints []Endpoint) (remove func()) {
+	added := map[string][]*server{}
+	for i := range endpoints {
+		s, host := &server{&endpoints[i], one}, strings.ToLower(endpoints[i].Host)
+		added[host] = append(added[host], s)
+		direct := strings.ToLower(one.name) + "." + host
+		added[direct] = append(added[direct], s)
+	}
+	r.change(func(sites map[string]*site) {
+		for host, servers := range added {
+			sites[host] = r.newSite(host, append(sites[host].all(), servers...))
+		}
+	})
 	return func() {
-		r.change(name, func(there []T) []T {
-			return slices.DeleteFunc(slices.Clone(there), func(other T) bool { return other == entry })
+		r.change(func(sites map[string]*site) {
+			for host := range added {
+				sites[host] = r.newSite(host, slices.DeleteFunc(sites[host].all(), func(s *server) bool { return s.replica == one }))
+				if len(sites[host].servers) == 0 {
+					delete(sites, host)
+				}
+			}
 		})
 	}
 }
 
-func (r *roster[T]) change(name string, to func([]T) []T) {
+// change replaces the sites by a copy that to has changed.
+func (r *roster) change(to func(map[string]*site)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	entries := map[string][]T{}
-	if old := r.entries.Load(); old != nil {
-		entries = maps.Clone(*old)
+	sites := map[string]*site{}
+	if old := r.sites.Load(); old != nil {
+		sites = maps.Clone(*old)
 	}
-	entries[name] = to(entries[name])
-	r.entries.Store(&entries)
-}
-
-// gate counts who is inside and can be closed. Its zero value is open and empty.
-type gate struct {
-	inside atomic.Int64 // shut is added once the gate closes
-	mu     sync.Mutex
-	empty  chan struct{} // made by the first close
-	once   sync.Once
-}
-
-// shut makes inside negative, whoever is inside.
-const shut = math.MinInt64
-
-// enter reports whether the gate is open. If so, leave must follow.
-func (g *gate) enter() bool {
-	if g.inside.Add(1) > 0 {
-		return true
-	}
-	g.leave()
-	return false
-}
-
-func (g *gate) leave() {
-	if g.inside.Add(-1) == shut {
-		g.once.Do(func() { close(g.empty) })
-	}
-}
-
-// close lets nobody in any more and waits until all have left. It may be called twice.
-func (g *gate) close() {
-	g.mu.Lock()
-	if g.empty == nil {
-		g.empty = make(chan struct{})
-		if g.inside.Add(shut) == shut {
-			g.once.Do(func() { close(g.empty) })
-		}
-	}
-	g.mu.Unlock()
-	<-g.empty
+	to(sites)
+	r.sites.Store(&sites)
 }

@@ -44,6 +44,13 @@ func (m *Memory) Subscribe(topic, name string, h EventHandler) (stop func()) {
 	}
 }
 
+// Declare makes a group that has no member yet, as its first Subscribe does, so that what
+// is published from now on waits for one. A group that is there is left as it is.
+func (m *Memory) Declare(_ context.Context, topic, group string) error {
+	m.topics.group(topic, group)
+	return nil
+}
+
 // Publish implements Bus: nil means that every group has acked or dead-lettered
 // the event. When ctx ends it gives up between two tries, never during one.
 func (m *Memory) Publish(ctx context.Context, e Event) error { return m.Send(ctx, e)() }

@@ -4,8 +4,17 @@
 //
 // A function on the bus is an HTTP endpoint of its service's host. Its arguments
 // come, later wins, from the body (a JSON object or a form), the query and the
-// path; its results are one JSON object. Direct calls in one process never come
-// here: they are Go calls through the contract's interface.
+// path; its results are one JSON object.
+//
+// Of the caller's Go context there travel: its end and its deadline, who is calling
+// (auth), the request's id and the frame (package frame). A handler's context ends
+// when the caller's does, and after the function's time budget at the latest; the
+// caller has its answer by then, fault.Expired, whatever the handler does. Errors
+// travel with their code, status, text and the places they have been at
+// (fault.Stack), not as Go values: compare codes and ids, not sentinels.
+//
+// Direct calls in one process never come here: they are Go calls through the
+// contract's interface, with the caller's whole context and the very error.
 //
 // The generated …api packages and the edge import rpc; services do not, except
 // for Event.
@@ -16,6 +25,7 @@ import (
 	"strings"
 	"time"
 
+	"m3o/internal/bus"
 	"m3o/internal/money"
 )
 
@@ -31,7 +41,7 @@ const (
 )
 
 // Any is the method of a function that answers to every method.
-const Any = "ANY"
+const Any = bus.Any
 
 // Function is a function of a contract as the bus and the edge see it.
 type Function struct {
@@ -41,9 +51,17 @@ type Function struct {
 	Port    int           // 443 unless service.yaml says otherwise
 	Path    string        // with its arguments in braces, e.g. "/openapi/{name}"
 	Method  string        // upper case, or Any
+	Queue   string        // who shares its requests on the bus, usually the host; empty: every replica serves its own
 	Access  Access        //
 	Stream  bool          // answers with newline-delimited JSON, one line a message
 	Timeout time.Duration // the time budget
+}
+
+// Replica is one running copy of a service.
+type Replica struct {
+	Host    string `json:"host"`    // of the service, e.g. "customers"
+	ID      string `json:"id"`      // of this copy; with the host behind a dot, its own address on the bus
+	Version string `json:"version"` // of its source, as generated
 }
 
 // Accepts says whether the function answers to an HTTP method. A function that

@@ -2,20 +2,24 @@ package rpc
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"m3o/internal/bus"
 	"m3o/internal/fault"
 )
+
+// contentType is that of what we write ourselves, as a header's value.
+var contentType = []string{"application/json"}
 
 // plan is what is known beforehand about an argument struct, so that a call
 // spends no time on finding out.
@@ -30,6 +34,9 @@ type field struct {
 	index int
 	isInt bool // takes a number or a string
 }
+
+// empty says that there is nothing to write or to read.
+func (p *plan) empty() bool { return len(p.fields) == 0 && p.body < 0 }
 
 // planOf reads the tags of a generated struct: json names, and rpc:"body" or
 // rpc:"status" on the magic arguments.
@@ -83,8 +90,11 @@ func (p *plan) decode(r *http.Request, pattern string, into reflect.Value) ([]by
 		}
 	}
 	if strings.Contains(pattern, "{") {
-		args, _ := MatchPath(pattern, r.URL.EscapedPath())
+		args, _ := bus.MatchPath(pattern, r.URL.EscapedPath())
 		for name, value := range args {
+			if isOpen(name, value) {
+				continue // the pattern itself was called: the argument comes from elsewhere
+			}
 			if err := p.decodeValues(url.Values{name: {value}}, into); err != nil {
 				return nil, err
 			}
@@ -120,20 +130,35 @@ func (p *plan) decodeBody(r *http.Request, body []byte, into reflect.Value) erro
 		if !ok {
 			continue
 		}
-		if f.isInt && len(raw) > 2 && raw[0] == '"' {
-			raw = raw[1 : len(raw)-1]
-		}
-		if err := decodeJSON(name, raw, into.Field(f.index)); err != nil {
+		if err := f.decodeMember(raw, into.Field(f.index)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// decodeMember takes an argument from a JSON object. A number may be quoted, and a
+// duration may be a text such as "15m" instead of nanoseconds.
+func (f field) decodeMember(raw json.RawMessage, into reflect.Value) error {
+	if len(raw) > 2 && raw[0] == '"' {
+		if into.Type() == durationType {
+			return f.decodeList([]string{string(raw[1 : len(raw)-1])}, nil, into)
+		}
+		if f.isInt {
+			raw = raw[1 : len(raw)-1]
+		}
+	}
+	return decodeJSON(f.name, raw, into)
+}
+
 // IsForm says whether a body is a form. curl calls every body one that is given
 // with -d: what looks like a JSON object is taken for what it is.
 func IsForm(header http.Header, body []byte) bool {
-	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	written := header["Content-Type"]
+	if len(written) == 0 || written[0] == contentType[0] {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(written[0])
 	return err == nil && kind == "application/x-www-form-urlencoded" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
 }
 
@@ -169,8 +194,11 @@ func badJSON(what string, wanted reflect.Type, err error) *fault.Error {
 
 // jsonKind names a Go type as a caller who writes JSON knows it.
 func jsonKind(t reflect.Type) string {
-	if t == timeType {
+	switch t {
+	case timeType:
 		return "a time such as 2006-01-02T15:04:05Z"
+	case durationType:
+		return "a duration such as 1m30s"
 	}
 	if isInt(t) {
 		return "a whole number"
@@ -188,45 +216,31 @@ func jsonKind(t reflect.Type) string {
 	return "an object"
 }
 
-// decodeValues takes arguments of a query, a form or a path: texts for text
-// arguments, else what the argument's type reads.
+// decodeValues takes arguments of a query, a form or a path. A name may lead into an
+// argument: p.x and p[x] are member x of p, and p[] or a repeated p are elements of p.
 func (p *plan) decodeValues(values url.Values, into reflect.Value) error {
-	for name, list := range values {
-		f, ok := p.fields[name]
-		if !ok || len(list) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		path := memberPath(name)
+		f, ok := p.fields[path[0]]
+		if !ok || len(values[name]) == 0 {
 			continue
 		}
-		if err := decodeText(list, into.Field(f.index)); err != nil {
-			detail := "is not " + jsonKind(into.Field(f.index).Type()) + ": " + strconv.Quote(list[0])
-			return &fault.Error{Code: fault.Invalid, Detail: name + " " + detail, Fields: []fault.Field{{Name: name, Detail: detail}}, Err: err}
+		if err := f.decodeList(values[name], path[1:], into.Field(f.index)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	timeType     = reflect.TypeFor[time.Time]()
-)
-
-func decodeText(list []string, into reflect.Value) error {
-	text := list[0]
-	switch {
-	case into.Type() == durationType:
-		d, err := time.ParseDuration(text)
-		into.SetInt(int64(d))
-		return err
-	case into.Kind() == reflect.String:
-		into.SetString(text)
-		return nil
-	case into.Kind() == reflect.Slice && into.Type().Elem().Kind() == reflect.String && !strings.HasPrefix(text, "["):
-		into.Set(reflect.ValueOf(list).Convert(into.Type()))
+// decodeList takes an argument, or a member of it, from texts.
+func (f field) decodeList(list, path []string, into reflect.Value) error {
+	err := setMember(into, path, list)
+	if err == nil {
 		return nil
 	}
-	if u, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return u.UnmarshalText([]byte(text))
-	}
-	return json.Unmarshal([]byte(text), into.Addr().Interface())
+	name := strings.Join(append([]string{f.name}, path...), ".")
+	detail := "is not " + jsonKind(into.Type()) + ": " + strconv.Quote(list[0])
+	return &fault.Error{Code: fault.Invalid, Detail: name + " " + detail, Fields: []fault.Field{{Name: name, Detail: detail}}, Err: err}
 }
 
 // write answers with the results: the whole body where one result is it, else
@@ -234,21 +248,28 @@ func decodeText(list []string, into reflect.Value) error {
 func (p *plan) write(w http.ResponseWriter, out reflect.Value) {
 	status := http.StatusOK
 	if p.status >= 0 {
-		if s := int(out.Field(p.status).Int()); s >= 100 && s <= 999 {
+		if s := int(out.Field(p.status).Int()); s >= 200 && s <= 999 {
 			status = s
 		}
 	}
-	body := out.Interface()
+	if status == http.StatusNoContent || status == http.StatusNotModified { // have no body (RFC 9110 sections 15.3.5, 15.4.5)
+		w.WriteHeader(status)
+		return
+	}
+	body := out.Addr().Interface()
 	if p.body >= 0 {
 		body = out.Field(p.body).Interface()
 	}
-	text, err := encode(body)
+	text, err := []byte("{}"), error(nil)
+	if !p.empty() {
+		text, err = encode(body)
+	}
 	if err != nil { // results that JSON cannot say are a bug of the service
 		status, text = http.StatusInternalServerError, []byte(`{}`)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)
 	_, _ = w.Write(text)
 }

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
 	"m3o/internal/bus"
 	"m3o/internal/fault"
+	"m3o/internal/frame"
 	"m3o/internal/problem"
 )
 
@@ -28,13 +32,14 @@ func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)
 	in, out := planOf(reflect.TypeFor[In]()), planOf(reflect.TypeFor[Out]())
 	running := &sync.Map{}
 	return Route{f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer recovered(w, r, f)
 		var args In
 		body, err := in.decode(r, f.Path, reflect.ValueOf(&args).Elem())
 		if err != nil {
 			problem.Write(w, r, named(err, f))
 			return
 		}
-		ctx, cancel := budget(r.Context(), f.Timeout)
+		ctx, cancel := budget(frame.Extract(r.Context(), r.Header), f.Timeout)
 		defer cancel()
 		ctx, done, err := withIdempotency(ctx, w, r, f, body, reflect.TypeFor[Out](), running)
 		if err != nil {
@@ -44,7 +49,7 @@ func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)
 		defer done()
 		answer, err := call(ctx, &args)
 		if err != nil {
-			problem.Write(w, r, named(err, f))
+			problem.Write(w, r, named(late(ctx, err, f), f))
 			return
 		}
 		out.write(w, reflect.ValueOf(&answer).Elem())
@@ -53,26 +58,64 @@ func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)
 
 // Stream makes the route of a function that answers with a stream: one JSON
 // object a line. An error before the first message is an ordinary problem; after
-// it, the stream ends with a line that is the problem document.
+// it, the stream ends with a line that is the problem document. A stream has no
+// time budget but its caller's.
 func Stream[In, Out any](f Function, call func(context.Context, *In, func(Out) error) error) Route {
 	in := planOf(reflect.TypeFor[In]())
 	return Route{f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer recovered(w, r, f)
 		var args In
 		if _, err := in.decode(r, f.Path, reflect.ValueOf(&args).Elem()); err != nil {
 			problem.Write(w, r, named(err, f))
 			return
 		}
+		ctx := frame.Extract(r.Context(), r.Header)
 		lines := &lineWriter{w: w, flush: http.NewResponseController(w).Flush}
-		err := call(r.Context(), &args, func(message Out) error { return lines.send(message) })
+		err := call(ctx, &args, func(message Out) error { return lines.send(message) })
 		switch {
 		case err != nil && !lines.begun:
-			problem.Write(w, r, named(err, f))
+			problem.Write(w, r, named(late(ctx, err, f), f))
 		case err != nil:
-			lines.fail(r, named(err, f))
+			lines.fail(r, named(late(ctx, err, f), f))
 		case !lines.begun: // no message at all is an empty stream
 			lines.begin()
 		}
 	})}
+}
+
+// Web makes the route of a raw web handler. The arguments of its path are the
+// request's PathValues. An error that it returns before it has written anything is
+// written as a problem.
+func Web(f Function, handle func(http.ResponseWriter, *http.Request) error) Route {
+	return Route{f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer recovered(w, r, f)
+		r = r.WithContext(frame.Extract(r.Context(), r.Header))
+		if r.Body == nil { // a client may leave it out, and a handler may rely on it
+			r.Body = http.NoBody
+		}
+		if strings.Contains(f.Path, "{") {
+			args, _ := bus.MatchPath(f.Path, r.URL.EscapedPath())
+			for name, value := range args {
+				r.SetPathValue(name, value)
+			}
+		}
+		if err := handle(w, r); err != nil {
+			problem.Write(w, r, named(late(r.Context(), err, f), f))
+		}
+	})}
+}
+
+// recovered makes an answer of a panic.
+func recovered(w http.ResponseWriter, r *http.Request, f Function) {
+	p := recover()
+	err, _ := p.(error)
+	switch {
+	case p == nil:
+	case errors.Is(err, http.ErrAbortHandler):
+		panic(p)
+	default:
+		problem.Write(w, r, fmt.Errorf("%s.%s panicked: %v\n%s", f.Host, f.Name, p, debug.Stack()))
+	}
 }
 
 // budget bounds a call by the function's time, unless its caller allows less.
@@ -83,73 +126,82 @@ func budget(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithTimeout(ctx, limit)
 }
 
+// late makes fault.Expired of an error that only says that the context has ended.
+func late(ctx context.Context, err error, f Function) error {
+	end := ctx.Err()
+	if end == nil || !errors.Is(err, end) || fault.CodeOf(err) != fault.Internal {
+		return err
+	}
+	return expired(f, err)
+}
+
+func expired(f Function, err error) error {
+	return fault.Wrap(fault.Expired, err, "%s.%s has not answered in time", f.Host, f.Name)
+}
+
 // named gives a fault that has no id of its own the function's: "customers.Login".
 func named(err error, f Function) error {
 	found := fault.From(err)
 	if found.Code == fault.Internal || found.ID != "" {
 		return err
 	}
-	copied := *found
-	copied.ID = f.Host + "." + f.Name
-	return &copied
+	return fault.Restate(err, f.Host+"."+f.Name)
 }
 
-// Register serves the routes on the bus, each under its host. What it returns
-// stops serving them.
-func Register(b bus.Bus, routes []Route) (stop func()) {
-	hosts := map[string]*mux{}
-	for _, route := range routes {
-		if hosts[route.Host] == nil {
-			hosts[route.Host] = &mux{exact: map[string][]Route{}}
-		}
-		hosts[route.Host].add(route)
+// controlPort is where the bus's own endpoints are. The edge never reaches it.
+const controlPort = 888
+
+// Register makes a replica serve the routes on the bus, together with GET :888/ping,
+// which answers with the Replica, at its host and at the host "all". What it returns
+// stops serving.
+func Register(b bus.Bus, replica Replica, routes []Route) (stop func()) {
+	endpoints := make([]bus.Endpoint, 0, len(routes)+2)
+	for _, r := range routes {
+		endpoints = append(endpoints, bus.Endpoint{Host: r.Host, Port: r.Port, Method: r.Method, Path: r.Path, Queue: r.Queue, Handler: r.Handler})
 	}
-	stops := make([]func(), 0, len(hosts))
-	for host, m := range hosts {
-		stops = append(stops, b.Handle(host, m))
+	for _, host := range []string{replica.Host, "all"} {
+		endpoints = append(endpoints, bus.Endpoint{Host: host, Port: controlPort, Method: http.MethodGet, Path: "/ping", Handler: ping(replica)})
 	}
-	return func() {
-		for _, stop := range stops {
-			stop()
-		}
-	}
+	return b.Serve(replica.ID, endpoints...)
 }
 
-// mux finds the route of a path within one host.
-type mux struct {
-	exact    map[string][]Route
-	patterns []Route
+func ping(replica Replica) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(replica)
+	})
 }
 
-func (m *mux) add(route Route) {
-	if strings.Contains(route.Path, "{") {
-		m.patterns = append(m.patterns, route)
-		return
-	}
-	m.exact[route.Path] = append(m.exact[route.Path], route)
+// Documented is the function behind Documents.
+func Documented(host string) Function {
+	return Function{Service: host, Name: "openapi.json", Host: host, Port: 0, Path: "/openapi.json", Method: http.MethodGet, Queue: host, Access: Internal}
 }
 
-func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	candidates := m.exact[r.URL.Path]
-	if candidates == nil {
-		for _, route := range m.patterns {
-			if _, ok := MatchPath(route.Path, r.URL.EscapedPath()); ok {
-				candidates = append(candidates, route)
-			}
-		}
-	}
-	for _, route := range candidates {
-		if route.Accepts(r.Method) {
-			route.Handler.ServeHTTP(w, r)
+// Documents makes the route of a service's OpenAPI documents: GET openapi.json at
+// each port. all is the documents by port; that of port 0 is for the ports that
+// have none of their own.
+func Documents(host, all string) Route {
+	return Route{Documented(host), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var documents map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(all), &documents); err != nil {
+			problem.Write(w, r, fmt.Errorf("read the OpenAPI documents of %s: %w", host, err))
 			return
 		}
-	}
-	if len(candidates) == 0 {
-		problem.Write(w, r, fault.New(fault.NotFound, "%s has no endpoint %s", r.URL.Host, r.URL.Path).WithID(r.URL.Host))
-		return
-	}
-	w.Header().Set("Allow", candidates[0].Method)
-	problem.Write(w, r, named(fault.New(fault.BadMethod, "use %s", candidates[0].Method), candidates[0].Function))
+		port := r.URL.Port()
+		if port == "" {
+			port = "443"
+		}
+		document, ok := documents[port]
+		if !ok {
+			document, ok = documents["0"]
+		}
+		if !ok {
+			problem.Write(w, r, fault.New(fault.NotFound, "%s has no endpoint at port %s", host, port).WithID(host))
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(document)
+	})}
 }
 
 // lineWriter writes a stream of messages, one JSON document a line.
@@ -182,11 +234,7 @@ func (l *lineWriter) send(message any) error {
 }
 
 func (l *lineWriter) fail(r *http.Request, err error) {
-	f := fault.From(err)
-	if f.Code == fault.Internal {
-		problem.Observe(r.Context(), err)
-	}
-	_, _ = l.w.Write(append(problem.Body(f, ""), '\n'))
+	_, _ = l.w.Write(append(problem.Line(r, err), '\n'))
 }
 
 // encode is JSON without escaping of <, > and &, and without a newline.
@@ -205,7 +253,14 @@ func drain(r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	body, err := io.ReadAll(r.Body)
+	var body []byte
+	var err error
+	if r.ContentLength > 0 && r.ContentLength < bytes.MinRead<<10 { // one allocation of the right size
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(r.Body)
+	}
 	if err != nil {
 		if fault.Is(err, fault.TooLarge) {
 			return nil, err

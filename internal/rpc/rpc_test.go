@@ -46,7 +46,7 @@ func (s *sample) Count(_ context.Context, n int, send func(CountOut) error) erro
 func serve(t *testing.T, s Service) bus.Bus {
 	t.Helper()
 	b := bus.NewMemory(bus.MemoryConfig{Logger: slog.New(slog.DiscardHandler)})
-	t.Cleanup(rpc.Register(b, Routes(s)))
+	t.Cleanup(rpc.Register(b, rpc.Replica{Host: Host, ID: "rep_1"}, Routes(s)))
 	return b
 }
 
@@ -125,7 +125,7 @@ func TestMethodsAndPaths(t *testing.T) {
 	for _, test := range []struct {
 		method, target string
 		status         int
-	}{{"GET", "/put", 405}, {"POST", "/document/x", 405}, {"HEAD", "/document/x", 200}, {"POST", "/nope", 404}, {"POST", "/add/", 404}, {"GET", "/document/a/b", 404}} {
+	}{{"GET", "/put", 404}, {"POST", "/document/x", 404}, {"HEAD", "/document/x", 200}, {"POST", "/nope", 404}, {"POST", "/add/", 404}, {"GET", "/document/a/b", 404}} {
 		if w := send(t, b, test.method, test.target, "", ""); w.Code != test.status {
 			t.Errorf("%s %s: %d, want %d", test.method, test.target, w.Code, test.status)
 		}
@@ -135,7 +135,7 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestClientGetsTheResultsAndTheFaults(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) (Service, *sample) { s := &sample{}; return s, s }
-	rpctest.Each(t, rpctest.Contract[Service]{Routes: Routes, Client: NewClient}, setup, func(t *testing.T, s Service, behind *sample) {
+	rpctest.Each(t, rpctest.Contract[Service]{Routes: Routes, Client: func(b bus.Bus) Service { return NewClient(b) }}, setup, func(t *testing.T, s Service, behind *sample) {
 		ctx := t.Context()
 		if sum, note, err := s.Add(ctx, "c", 1<<60, []string{"a"}); sum != 1<<60+1 || note != "c a" || err != nil {
 			t.Errorf("%d %q %v", sum, note, err)
@@ -192,39 +192,13 @@ func TestFaultsAreNamedAfterTheFunction(t *testing.T) {
 func TestEventReachesEverySinkAndBringsBackItsAnswers(t *testing.T) {
 	t.Parallel()
 	b := bus.NewMemory(bus.MemoryConfig{Logger: slog.New(slog.DiscardHandler)})
-	if answers, err := NewTrigger(b).OnChanged(t.Context(), "x"); err != nil || len(answers) != 0 {
+	if answers, err := NewMulticastTrigger(b).OnChanged(t.Context(), "x").Wait(); err != nil || len(answers) != 0 {
 		t.Fatalf("without sinks: %v %v", answers, err)
 	}
-	t.Cleanup(ListenOnChanged(b, "one", func(_ context.Context, id string) (bool, error) { return id == "x", nil }))
-	t.Cleanup(ListenOnChanged(b, "two", func(context.Context, string) (bool, error) { return false, fault.New(fault.Forbidden, "veto") }))
-	answers, err := NewTrigger(b).OnChanged(t.Context(), "x")
+	t.Cleanup(NewHook(b, "rep_1", "one").OnChanged(func(_ context.Context, id string) (bool, error) { return id == "x", nil }))
+	t.Cleanup(NewHook(b, "rep_2", "two").OnChanged(func(context.Context, string) (bool, error) { return false, fault.New(fault.Forbidden, "veto") }))
+	answers, err := NewMulticastTrigger(b).OnChanged(t.Context(), "x").Wait()
 	if len(answers) != 1 || !answers[0].OK || !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "two") {
 		t.Errorf("%v %v", answers, err)
-	}
-}
-
-func TestMatchPath(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		pattern, path string
-		args          map[string]string
-	}{
-		{"/a/b", "/a/b", map[string]string{}},
-		{"/a/b", "/a/c", nil},
-		{"/a/{x}", "/a/1", map[string]string{"x": "1"}},
-		{"/a/{x}", "/a/", nil},
-		{"/a/{x}", "/a/1/2", nil},
-		{"/a/{x}/b/{y}", "/a/1/b/2", map[string]string{"x": "1", "y": "2"}},
-		{"/a/{}/{+}", "/a/1/2/3", map[string]string{"path1": "1", "path2": "2/3"}},
-		{"/d/{file+}", "/d/x/y.txt", map[string]string{"file": "x/y.txt"}},
-		{"/d/{file+}", "/e/x", nil},
-	} {
-		args, ok := rpc.MatchPath(test.pattern, test.path)
-		if ok != (test.args != nil) || ok && !reflect.DeepEqual(args, test.args) {
-			t.Errorf("%s on %s: %v %t, want %v", test.pattern, test.path, args, ok, test.args)
-		}
-		if ok && !strings.Contains(test.pattern, "{}") && rpc.FillPath(test.pattern, args) != test.path {
-			t.Errorf("%s filled with %v is %s", test.pattern, args, rpc.FillPath(test.pattern, args))
-		}
 	}
 }

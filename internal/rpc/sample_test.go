@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"m3o/internal/bus"
-
 	"m3o/internal/money"
 	"m3o/internal/rpc"
 )
@@ -70,19 +69,19 @@ type CountOut struct {
 // The functions, in the order of service.yaml; unexported variables are avoided
 // on purpose: a function each, so that nothing is global state.
 func fnAdd() rpc.Function {
-	return rpc.Function{Service: "sample", Name: "Add", Host: Host, Port: 443, Path: "/add", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "sample", Name: "Add", Host: Host, Port: 443, Path: "/add", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 func fnPut() rpc.Function {
-	return rpc.Function{Service: "sample", Name: "Put", Host: Host, Port: 443, Path: "/put", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "sample", Name: "Put", Host: Host, Port: 443, Path: "/put", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 func fnDocument() rpc.Function {
-	return rpc.Function{Service: "sample", Name: "Document", Host: Host, Port: 443, Path: "/document/{name}", Method: http.MethodGet, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "sample", Name: "Document", Host: Host, Port: 443, Path: "/document/{name}", Method: http.MethodGet, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 func fnCount() rpc.Function {
-	return rpc.Function{Service: "sample", Name: "Count", Host: Host, Port: 443, Path: "/count", Method: rpc.Any, Access: rpc.Public, Stream: true, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "sample", Name: "Count", Host: Host, Port: 443, Path: "/count", Method: rpc.Any, Queue: Host, Access: rpc.Public, Stream: true, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract.
@@ -112,30 +111,30 @@ func Routes(s Service) []rpc.Route {
 }
 
 // Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
+type Client struct{ caller rpc.Caller }
 
 var _ Service = Client{}
 
 // NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
 
 func (c Client) Add(ctx context.Context, customerID string, x int64, tags []string) (sum money.Micros, note string, err error) {
-	out, err := rpc.Call[AddIn, AddOut](ctx, c.bus, fnAdd(), &AddIn{CustomerID: customerID, X: x, Tags: tags})
+	out, err := rpc.Call[AddIn, AddOut](ctx, c.caller, fnAdd(), &AddIn{CustomerID: customerID, X: x, Tags: tags})
 	return out.Sum, out.Note, err
 }
 
 func (c Client) Put(ctx context.Context, name string, value Value, at time.Time) (err error) {
-	_, err = rpc.Call[PutIn, PutOut](ctx, c.bus, fnPut(), &PutIn{Name: name, Value: value, At: at})
+	_, err = rpc.Call[PutIn, PutOut](ctx, c.caller, fnPut(), &PutIn{Name: name, Value: value, At: at})
 	return err
 }
 
 func (c Client) Document(ctx context.Context, name string) (httpResponseBody any, err error) {
-	out, err := rpc.Call[DocumentIn, DocumentOut](ctx, c.bus, fnDocument(), &DocumentIn{Name: name})
+	out, err := rpc.Call[DocumentIn, DocumentOut](ctx, c.caller, fnDocument(), &DocumentIn{Name: name})
 	return out.HTTPResponseBody, err
 }
 
 func (c Client) Count(ctx context.Context, n int, send func(CountOut) error) (err error) {
-	return rpc.CallStream(ctx, c.bus, fnCount(), &CountIn{N: n}, send)
+	return rpc.CallStream(ctx, c.caller, fnCount(), &CountIn{N: n}, send)
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -159,11 +158,17 @@ func (Unassigned) Count(ctx context.Context, n int, send func(CountOut) error) (
 	return rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of sample.
-type Trigger struct{ bus bus.Bus }
+// MulticastTrigger fires the events of sample.
+type MulticastTrigger struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// Hook makes sinks of the events of sample.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
 
 type OnChangedIn struct {
 	ID string `json:"id"`
@@ -173,15 +178,18 @@ type OnChangedOut struct {
 	OK bool `json:"ok"`
 }
 
-// OnChanged fires OnChanged and waits for all sinks; an event without results
-// returns the error only.
-func (t Trigger) OnChanged(ctx context.Context, id string) ([]OnChangedOut, error) {
-	return rpc.Fire[OnChangedIn, OnChangedOut](ctx, t.bus, Host, "on-changed", &OnChangedIn{ID: id})
+func fnOnChanged() rpc.Function {
+	return rpc.Function{Service: "sample", Name: "OnChanged", Host: Host, Port: 417, Path: "/on-changed", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
-// ListenOnChanged makes call a sink of OnChanged for a group.
-func ListenOnChanged(b bus.Bus, group string, call func(ctx context.Context, id string) (ok bool, err error)) (stop func()) {
-	return rpc.Listen(b, Host, "on-changed", group, func(ctx context.Context, in *OnChangedIn) (out OnChangedOut, err error) {
+// OnChanged tells that something has changed.
+func (t MulticastTrigger) OnChanged(ctx context.Context, id string) *rpc.Answers[OnChangedOut] {
+	return rpc.Multicast[OnChangedIn, OnChangedOut](ctx, t.caller, fnOnChanged(), &OnChangedIn{ID: id})
+}
+
+// OnChanged makes call a sink of OnChanged until stop is called.
+func (h Hook) OnChanged(call func(ctx context.Context, id string) (ok bool, err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnChanged(), func(ctx context.Context, in *OnChangedIn) (out OnChangedOut, err error) {
 		out.OK, err = call(ctx, in.ID)
 		return out, err
 	})

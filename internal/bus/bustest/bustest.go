@@ -4,8 +4,6 @@ package bustest
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"testing"
@@ -48,7 +46,11 @@ func Run(t *testing.T, f Features, newBus func(t *testing.T, o Options) bus.Bus)
 	t.Helper()
 	s := suite{f, newBus}
 	t.Run("Requests", s.requests)
+	t.Run("Replicas", s.replicas)
+	t.Run("Routes", s.routes)
+	t.Run("Streams", s.streams)
 	t.Run("Multicast", s.multicast)
+	t.Run("Deadlines", s.deadlines)
 	t.Run("Topics", s.topics)
 	t.Run("Retries", s.retries)
 }
@@ -59,11 +61,11 @@ func (s suite) story(t *testing.T, name string, tell func(t *testing.T, b *fixtu
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
 		run := func(t *testing.T) {
-			b := &fixture{t: t, letters: make(chan bus.Letter, 100), schedule: documented(), patience: 24 * time.Hour, grace: time.Nanosecond}
+			b := &fixture{t: t, letters: make(chan bus.Letter, 100), schedule: documented(), patience: 24 * time.Hour, grace: time.Nanosecond, budget: time.Minute}
 			o := Options{DeadLetter: b.bury}
 			if !s.FakeTime {
 				b.schedule = []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 30 * time.Millisecond}
-				o.Backoff, b.patience, b.grace = b.schedule, 20*time.Second, 50*time.Millisecond
+				o.Backoff, b.patience, b.grace, b.budget = b.schedule, 20*time.Second, 50*time.Millisecond, 300*time.Millisecond
 			}
 			b.Bus = s.open(t, o)
 			tell(t, b)
@@ -88,6 +90,7 @@ type fixture struct {
 	schedule []time.Duration
 	patience time.Duration // until something that should come is missed
 	grace    time.Duration // how long something that must not come gets to come
+	budget   time.Duration // what a caller gives who does not want to wait for ever
 	letters  chan bus.Letter
 	sequence int
 }
@@ -141,36 +144,19 @@ func (b *fixture) subscribe(topic, group string, answer func(e bus.Event) error)
 
 func ack(bus.Event) error { return nil }
 
-// get asks host and returns status and body.
-func (b *fixture) get(ctx context.Context, host, path string) (int, string) {
-	w, r := exchange(ctx, http.MethodGet, "https://"+host+path, "")
-	b.Handler(host).ServeHTTP(w, r)
-	return w.Code, w.Body.String()
-}
-
-// ask multicasts a body.
-func (b *fixture) ask(ctx context.Context, host, event, body string) []bus.Reply {
-	_, r := exchange(ctx, http.MethodPost, "https://"+host+":417/"+event, body)
-	return b.Multicast(ctx, host, event, r)
-}
-
-// text is a handler that answers with name and the request's body.
-func text(name string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		_, _ = io.WriteString(w, name+string(body))
-	})
-}
-
-// receive waits for the next value.
+// receive waits for the next value, or for the channel to be closed.
 func receive[T any](b *fixture, c <-chan T) T {
 	b.t.Helper()
+	v, _ := next(b, c)
+	return v
+}
+
+// next is receive that says whether the channel was still open.
+func next[T any](b *fixture, c <-chan T) (v T, open bool) {
+	b.t.Helper()
 	select {
-	case v := <-c:
-		return v
+	case v, open = <-c:
+		return v, open
 	case <-time.After(b.patience):
 		b.t.Fatal("nothing came")
 		panic("unreachable")

@@ -2,216 +2,220 @@ package bustest
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"m3o/internal/bus"
 	"m3o/internal/fault"
-	"m3o/internal/problem"
 )
 
 type valueKey struct{}
 
 func (s suite) requests(t *testing.T) {
 	t.Parallel()
-	s.story(t, "ReachTheHostsHandler", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Handle("one.test", text("one")))
-		t.Cleanup(b.Handle("two.test", text("two")))
-		for host, want := range map[string]string{"one.test": "one", "two.test": "two", "ONE.Test": "one"} {
-			if status, body := b.get(t.Context(), host, "/"); status != http.StatusOK || body != want {
-				t.Errorf("%s: got %d %q, want %q", host, status, body, want)
-			}
-		}
+	s.story(t, "ReachTheHostsHandler", func(_ *testing.T, b *fixture) {
+		b.serve("r1", at("One.test", text("one")), at("two.test", text("two")))
+		b.wantText("https://one.test/", "one")
+		b.wantText("https://two.test", "two")
+		b.wantText("https://ONE.Test/", "one")
 	})
-	s.story(t, "CarryMethodPathQueryHeaderAndBody", func(t *testing.T, b *fixture) {
+	s.story(t, "CarryMethodURLHeaderAndBody", func(t *testing.T, b *fixture) {
 		got := make(chan string, 1)
-		t.Cleanup(b.Handle("one.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			got <- strings.Join([]string{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Say")}, " ")
+		e := at("one.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			u := r.URL
+			got <- strings.Join([]string{r.Method, u.Host, u.Path, u.EscapedPath(), u.RawQuery, r.Header.Get("X-Say")}, " ")
 			w.Header().Set("X-Answer", "yes")
 			w.WriteHeader(http.StatusTeapot)
-		})))
-		w, r := exchange(t.Context(), http.MethodPut, "https://one.test/a/b%20c?d=e", "body")
+		}))
+		e.Path, e.Port = "/a/{x}", 0
+		b.serve("r1", e)
+		w, r := exchange(t.Context(), http.MethodPut, "https://one.test:444/a/%2E%2F?d=e", "body")
 		r.Header.Set("X-Say", "hello")
 		b.Handler("one.test").ServeHTTP(w, r)
-		if line := receive(b, got); line != "PUT /a/b c d=e hello" {
+		if line := receive(b, got); line != "PUT one.test:444 /a/./ /a/%2E%2F d=e hello" {
 			t.Errorf("the handler saw %q", line)
 		}
 		if w.Code != http.StatusTeapot || w.Header().Get("X-Answer") != "yes" {
 			t.Errorf("the caller saw %d %v", w.Code, w.Header())
 		}
 	})
-	s.story(t, "ToAnUnknownHostAreUnavailable", func(t *testing.T, b *fixture) {
-		wantUnavailable(t, b, "nobody.test")
+	s.story(t, "ToAnUnknownHostAreUnavailable", func(_ *testing.T, b *fixture) {
+		b.wantFault(http.MethodGet, "https://nobody.test/", fault.Unavailable, "nobody.test")
 	})
-	s.story(t, "AreUnavailableAfterStop", func(t *testing.T, b *fixture) {
-		stop := b.Handle("one.test", text("one"))
+	s.story(t, "AreUnavailableAfterStop", func(_ *testing.T, b *fixture) {
+		stop := b.serve("r1", at("one.test", text("one")))
 		kept := b.Handler("one.test")
 		stop()
 		stop()
-		wantUnavailable(t, b, "one.test")
-		w, r := exchange(t.Context(), http.MethodGet, "https://one.test/", "")
+		b.wantFault(http.MethodGet, "https://one.test/", fault.Unavailable, "one.test")
+		b.wantFault(http.MethodGet, "https://r1.one.test/", fault.Unavailable, "one.test")
+		w, r := exchange(b.t.Context(), http.MethodGet, "https://one.test/", "")
 		if kept.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
-			t.Errorf("a handler kept from before answers %d, want 503", w.Code)
+			b.t.Errorf("a handler kept from before answers %d, want 503", w.Code)
 		}
 	})
-	s.story(t, "ReachTheLatestHandlerOrTheOneBefore", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Handle("one.test", text("first")))
-		stop := b.Handle("one.test", text("second"))
-		if _, body := b.get(t.Context(), "one.test", "/"); body != "second" {
-			t.Errorf("got %q, want the latest handler", body)
-		}
-		stop()
-		if _, body := b.get(t.Context(), "one.test", "/"); body != "first" {
-			t.Errorf("got %q after the second has stopped, want the first", body)
-		}
-	})
-	s.story(t, "ThatRunAreWaitedForByStop", func(t *testing.T, b *fixture) {
-		entered, leave := make(chan bool), make(chan bool)
-		stop := b.Handle("one.test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			entered <- true
-			<-leave
-		}))
-		go b.get(context.WithoutCancel(t.Context()), "one.test", "/")
+	s.story(t, "ThatRunAreWaitedForByStop", func(_ *testing.T, b *fixture) {
+		h, entered, leave := held()
+		stop := b.serve("r1", at("one.test", text("")), at("two.test", h))
+		call := inBackground(func() { b.get("https://two.test/") })
 		receive(b, entered)
-		waitsFor(b, stop, leave)
+		again := make(chan bool)
+		waitsFor(b, func() {
+			go func() { stop(); close(again) }()
+			stop()
+		}, leave)
+		receive(b, again)
+		receive(b, call)
 	})
 	s.story(t, "CarryTheDeadline", func(t *testing.T, b *fixture) {
 		left := make(chan bool, 1)
-		t.Cleanup(b.Handle("one.test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b.serve("r1", at("one.test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			deadline, ok := r.Context().Deadline()
 			left <- ok && time.Until(deadline) <= time.Minute
 		})))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		b.get(ctx, "one.test", "/")
+		b.send(ctx, http.MethodGet, "https://one.test/", "")
 		if !receive(b, left) {
 			t.Error("the handler has no deadline, or a later one than the caller")
 		}
 	})
+	s.story(t, "EndWhenTheCallerGivesUp", func(t *testing.T, b *fixture) {
+		entered, ended := make(chan bool, 1), make(chan bool, 1)
+		b.serve("r1", at("one.test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			entered <- true
+			<-r.Context().Done()
+			ended <- true
+		})))
+		ctx, cancel := context.WithCancel(t.Context())
+		call := inBackground(func() { b.send(ctx, http.MethodGet, "https://one.test/", "") })
+		receive(b, entered)
+		cancel()
+		receive(b, ended)
+		receive(b, call)
+	})
 	s.story(t, "CarryContextValuesOnlyWithinOneProcess", func(t *testing.T, b *fixture) {
 		got := make(chan bool, 1)
-		t.Cleanup(b.Handle("one.test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b.serve("r1", at("one.test", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			got <- r.Context().Value(valueKey{}) != nil
 		})))
-		b.get(context.WithValue(t.Context(), valueKey{}, "v"), "one.test", "/")
+		b.send(context.WithValue(t.Context(), valueKey{}, "v"), http.MethodGet, "https://one.test/", "")
 		if receive(b, got) != s.OneProcess {
 			t.Errorf("a context value arrived: %v, want %v", !s.OneProcess, s.OneProcess)
 		}
 	})
+	if s.OneProcess {
+		s.story(t, "HandTheirPanicToTheCaller", func(t *testing.T, b *fixture) {
+			stop := b.serve("r1", at("one.test", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("ouch") })))
+			defer func() {
+				if p := recover(); p != "ouch" {
+					t.Errorf("the caller recovers %v", p)
+				}
+				stop() // the request is over
+			}()
+			b.get("https://one.test/")
+		})
+	}
 }
 
-func (s suite) multicast(t *testing.T) {
+// replicas is what several who serve the same promise.
+func (s suite) replicas(t *testing.T) {
 	t.Parallel()
-	s.story(t, "ReachesEveryGroupWithABodyOfItsOwn", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Listen("Source.test", "on-save", "b", text("b:")))
-		t.Cleanup(b.Listen("source.test", "on-save", "a", text("a:")))
-		t.Cleanup(b.Listen("source.test", "on-load", "a", text("load:")))
-		t.Cleanup(b.Listen("other.test", "on-save", "a", text("other:")))
-		equal(t, "answers", answers(b.ask(t.Context(), "source.test", "on-save", "x")), []string{"a 200 a:x", "b 200 b:x"})
+	s.story(t, "OfAQueueShareTheRequests", func(t *testing.T, b *fixture) {
+		b.serve("r1", at("one.test", text("1")))
+		b.serve("r2", at("one.test", text("2")))
+		wantShared(t, b.spread(100, b.asked("https://one.test/")), 100, "200 1", "200 2")
 	})
-	s.story(t, "WithoutListenersIsNoError", func(t *testing.T, b *fixture) {
-		if replies := b.ask(t.Context(), "source.test", "on-save", "x"); len(replies) != 0 {
-			t.Errorf("got %v", answers(replies))
+	s.story(t, "WithoutAQueueShareWithNobodyButAreAskedOneAtATime", func(t *testing.T, b *fixture) {
+		for _, name := range []string{"r1", "r2"} {
+			e := at("one.test", text(name))
+			e.Queue = ""
+			b.serve(name, e)
 		}
+		b.serve("r3", at("one.test", text("r3")))
+		wantShared(t, b.spread(200, b.asked("https://one.test/")), 200, "200 r1", "200 r2", "200 r3")
 	})
-	s.story(t, "AsksTheListenersOfAGroupInTurn", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Listen("source.test", "on-save", "g", text("1")))
-		t.Cleanup(b.Listen("source.test", "on-save", "g", text("2")))
-		var got []string
-		for range 20 {
-			got = append(got, answers(b.ask(t.Context(), "source.test", "on-save", ""))...)
+	s.story(t, "AreReachedAtTheirOwnAddress", func(_ *testing.T, b *fixture) {
+		b.serve("r1", at("one.test", text("1")), at("two.test", text("1")))
+		stop := b.serve("R2", at("one.test", text("2")))
+		for range 10 {
+			b.wantText("https://r1.one.test/", "1")
+			b.wantText("https://r2.One.test/", "2")
 		}
-		if len(got) != 20 || !slices.Contains(got, "g 200 1") || !slices.Contains(got, "g 200 2") {
-			t.Errorf("got %v, want 20 answers by both", got)
-		}
+		b.wantText("https://r1.two.test/", "1")
+		b.wantFault(http.MethodGet, "https://r2.two.test/", fault.Unavailable, "r2.two.test")
+		b.wantFault(http.MethodGet, "https://r1.one.test/nope", fault.NotFound, "r1.one.test", "/nope")
+		stop()
+		b.wantFault(http.MethodGet, "https://r2.one.test/", fault.Unavailable, "r2.one.test")
+		b.wantText("https://one.test/", "1")
 	})
-	s.story(t, "ReturnsStatusHeaderAndBody", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Listen("source.test", "on-save", "g", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			problem.Write(w, r, fault.New(fault.Conflict, "no"))
-		})))
-		replies := b.ask(t.Context(), "source.test", "on-save", "")
-		if len(replies) != 1 || problem.Read(replies[0].Status, replies[0].Header, strings.NewReader(string(replies[0].Body))).Detail != "no" {
-			t.Errorf("got %v, want the listener's fault", answers(replies))
-		}
-	})
-	s.story(t, "RunsTheGroupsAtTheSameTime", func(t *testing.T, b *fixture) {
-		meet := make(chan bool) // each waits for the other
-		t.Cleanup(b.Listen("source.test", "on-save", "a", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { meet <- true })))
-		t.Cleanup(b.Listen("source.test", "on-save", "b", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-meet })))
-		done := make(chan int, 1)
-		go func() { done <- len(b.ask(t.Context(), "source.test", "on-save", "")) }()
-		if n := receive(b, done); n != 2 {
-			t.Errorf("got %d answers, want 2", n)
-		}
-	})
-	s.story(t, "TurnsAPanicIntoThatGroupsAnswer", func(t *testing.T, b *fixture) {
-		t.Cleanup(b.Listen("source.test", "on-save", "a", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusOK)
-			panic("secret")
-		})))
-		t.Cleanup(b.Listen("source.test", "on-save", "b", text("fine")))
-		replies := b.ask(t.Context(), "source.test", "on-save", "")
-		if len(replies) != 2 || replies[0].Status != http.StatusInternalServerError || string(replies[1].Body) != "fine" {
-			t.Fatalf("got %v, want a 500 of a and the answer of b", answers(replies))
-		}
-		if strings.Contains(string(replies[0].Body), "secret") {
-			t.Errorf("the answer tells what the panic was: %s", replies[0].Body)
-		}
-	})
-	s.story(t, "DoesNotReachAStoppedListener", func(t *testing.T, b *fixture) {
-		entered, leave := make(chan bool), make(chan bool)
-		stop := b.Listen("source.test", "on-save", "g", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			entered <- true
-			<-leave
-		}))
-		go b.ask(context.WithoutCancel(t.Context()), "source.test", "on-save", "")
+	s.story(t, "AreWaitedForAlone", func(_ *testing.T, b *fixture) {
+		h, entered, leave := held()
+		b.serve("r1", at("r1.test", h))
+		stop := b.serve("r2", at("r2.test", text("2")))
+		call := inBackground(func() { b.get("https://r1.test/") })
 		receive(b, entered)
-		waitsFor(b, stop, leave)
-		stop()
-		if replies := b.ask(t.Context(), "source.test", "on-save", ""); len(replies) != 0 {
-			t.Errorf("got %v", answers(replies))
+		receive(b, inBackground(stop)) // though r1 still runs
+		leave <- true
+		receive(b, call)
+	})
+	s.story(t, "ThatStopArePassedOver", func(t *testing.T, b *fixture) {
+		h, entered, leave := held()
+		b.serve("r1", at("one.test", text("1")))
+		stop := b.serve("r2", at("one.test", h))
+		first := inBackground(func() { b.get("https://r2.one.test/") })
+		receive(b, entered)
+		stopped := inBackground(stop)
+		quiet(b, stopped, "stop returned while a handler ran")
+		wantShared(t, b.spread(20, b.asked("https://one.test/")), 20, "200 1")
+		leave <- true
+		receive(b, stopped)
+		receive(b, first)
+	})
+	s.story(t, "MayComeAndGoWhileOthersAsk", func(t *testing.T, b *fixture) {
+		b.serve("steady", at("one.test", text("")))
+		done := inBackground(func() {
+			for range 100 {
+				stop := b.Serve("r1", at("one.test", text("")), sink("a", text("")))
+				stop()
+			}
+		})
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if status, _ := b.get("https://one.test/"); status != http.StatusOK {
+					t.Fatalf("got %d though one replica is always there", status)
+				}
+				for reply := range b.tell(t.Context(), "") {
+					if reply.Status != http.StatusOK {
+						t.Fatalf("got %s", show(reply))
+					}
+				}
+			}
 		}
+	})
+	s.story(t, "MayServeOneHostTogether", func(_ *testing.T, b *fixture) {
+		website, docs := at("root", text("website")), at("root", text("docs"))
+		website.Queue, docs.Queue, docs.Path = "website.test", "docs.test", "/docs/{page+}"
+		b.serve("r1", website)
+		stop := b.serve("r2", docs)
+		b.wantText("https://root/", "website")
+		b.wantText("https://root/docs/a/b", "docs")
+		stop()
+		b.wantText("https://root/", "website")
+		b.wantFault(http.MethodGet, "https://root/docs/a/b", fault.NotFound, "root", "/docs/a/b")
 	})
 }
 
-// wantUnavailable checks that a request to host is refused as the contract says.
-func wantUnavailable(t *testing.T, b *fixture, host string) {
-	t.Helper()
-	w, r := exchange(t.Context(), http.MethodGet, "https://"+host+"/", "")
-	b.Handler(host).ServeHTTP(w, r)
-	if f := problem.Read(w.Code, w.Header(), w.Body); f.Code != fault.Unavailable || !strings.Contains(f.Detail, host) {
-		t.Errorf("got %v, want unavailable, and the host named", f)
+// asked asks url once.
+func (b *fixture) asked(url string) func() []string {
+	return func() []string {
+		w, r := exchange(b.t.Context(), http.MethodGet, url, "")
+		b.Handler(r.URL.Hostname()).ServeHTTP(w, r)
+		return []string{show(bus.Reply{Status: w.Code, Body: w.Body.Bytes()})[2:]}
 	}
-}
-
-// waitsFor checks that stop returns after what it waits for was let go, and not before.
-func waitsFor(b *fixture, stop func(), leave chan<- bool) {
-	b.t.Helper()
-	stopped := make(chan bool)
-	go func() {
-		stop()
-		close(stopped)
-	}()
-	quiet(b, stopped, "stop returned while a handler ran")
-	leave <- true
-	receive(b, stopped)
-}
-
-// answers shows replies as "group status body".
-func answers(replies []bus.Reply) []string {
-	var all []string
-	for _, r := range replies {
-		all = append(all, fmt.Sprintf("%s %d %s", r.Group, r.Status, r.Body))
-	}
-	return all
-}
-
-// exchange makes both ends of a request.
-func exchange(ctx context.Context, method, url, body string) (*httptest.ResponseRecorder, *http.Request) {
-	return httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 }

@@ -72,6 +72,23 @@ func (s suite) topics(t *testing.T) {
 		first()
 		second()
 	})
+	s.story(t, "KeepWhatIsPublishedForAGroupThatIsOnlyDeclared", func(t *testing.T, b *fixture) {
+		declarer, ok := b.Bus.(interface {
+			Declare(ctx context.Context, topic, group string) error
+		})
+		if !ok {
+			return // several in the place of one: each is tested by itself
+		}
+		for range 2 {
+			if err := declarer.Declare(t.Context(), "t", "g"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settled := b.publish(b.event("t", "k"))
+		seen, _ := b.subscribe("t", "g", ack)
+		equal(t, "events", receiveIDs(b, seen, 1), []string{"e1"})
+		settled()
+	})
 	s.story(t, "KeepWhatIsPublishedWhileAGroupHasNoMember", func(t *testing.T, b *fixture) {
 		_, stop := b.subscribe("t", "g", ack)
 		stop()

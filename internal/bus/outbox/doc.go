@@ -4,7 +4,7 @@
 //
 // # Writing
 //
-// Add writes the event into the transaction that makes the fact true: either both
+// Add (and AddMany) writes the event into the transaction that makes the fact true: either both
 // are there after a crash or neither. Write the rows that the fact is about first
 // and add the event last: the lock on those rows is what puts two events of one key
 // in order, also across processes.

@@ -34,25 +34,59 @@ func New(d *db.DB, now func() time.Time, logger *slog.Logger) *Outbox {
 	return &Outbox{db: d, now: now, log: logger, relays: map[string][]*Relay{}}
 }
 
+// Fact is an event to add: key is what it is about, Msg the topic's Event, whose field type must be set.
+type Fact struct {
+	Key string
+	Msg proto.Message
+}
+
 // Add writes an event of topic into the transaction; call it last. Source is the
 // host of the service that states the fact, key what the fact is about. Msg is the
 // topic's Event; its field type must be set. Each call adds an event.
 func (o *Outbox) Add(ctx context.Context, tx *db.Tx, source, topic, key string, msg proto.Message) error {
-	number, name, err := typeOf(msg)
+	e, err := o.event(source, topic, Fact{Key: key, Msg: msg})
 	if err != nil {
-		return fmt.Errorf("add event to %s: %w", topic, err)
+		return err
 	}
-	data, err := encode(msg)
-	if err != nil {
-		return fmt.Errorf("add event %s to %s: %w", name, topic, err)
-	}
-	e := bus.Event{ID: id.New("evt"), Topic: topic, Source: source, Key: key, Type: number, TypeName: name, Time: o.now(), Data: data}
 	return o.add(ctx, tx, e.ID, e)
+}
+
+// AddMany is Add for many events at once, in their order, with fewer statements.
+func (o *Outbox) AddMany(ctx context.Context, tx *db.Tx, source, topic string, facts []Fact) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	rows := make([]row, len(facts))
+	for i, fact := range facts {
+		e, err := o.event(source, topic, fact)
+		if err != nil {
+			return err
+		}
+		rows[i] = row{id: e.ID, event: e}
+	}
+	if err := insert(ctx, tx, db.Micro(o.now()), rows...); err != nil {
+		return fmt.Errorf("add %d events to %s: %w", len(rows), topic, err)
+	}
+	tx.AfterCommit(func() { o.nudge(source) })
+	return nil
+}
+
+// event is a fact as the bus carries it.
+func (o *Outbox) event(source, topic string, fact Fact) (bus.Event, error) {
+	number, name, err := typeOf(fact.Msg)
+	if err != nil {
+		return bus.Event{}, fmt.Errorf("add event to %s: %w", topic, err)
+	}
+	data, err := encode(fact.Msg)
+	if err != nil {
+		return bus.Event{}, fmt.Errorf("add event %s to %s: %w", name, topic, err)
+	}
+	return bus.Event{ID: id.New("evt"), Topic: topic, Source: source, Key: fact.Key, Type: number, TypeName: name, Time: o.now(), Data: data}, nil
 }
 
 // add writes a row of the id, and has it published after the commit.
 func (o *Outbox) add(ctx context.Context, tx *db.Tx, rowID string, e bus.Event) error {
-	if err := insert(ctx, tx, rowID, db.Micro(o.now()), e); err != nil {
+	if err := insert(ctx, tx, db.Micro(o.now()), row{id: rowID, event: e}); err != nil {
 		return fmt.Errorf("add event %s to %s: %w", e.TypeName, e.Topic, err)
 	}
 	tx.AfterCommit(func() { o.nudge(e.Source) })

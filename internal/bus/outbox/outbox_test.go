@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"m3o/internal/bus"
+	"m3o/internal/bus/outbox"
 	"m3o/internal/db"
 	"m3o/internal/db/dbtest"
 	"m3o/internal/fault"
@@ -36,6 +37,48 @@ func TestAddStoresTheEventWithTheFact(t *testing.T) {
 		}
 		if age := time.Since(e.Time); age < 0 || age > time.Minute || !records[0].PublishedAt.IsZero() {
 			t.Errorf("got time %v, published %v", e.Time, records[0].PublishedAt)
+		}
+	})
+}
+
+// Many events in one call: more than a statement takes, and keys that come again.
+func TestAddManyKeepsTheOrderOfEachKey(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := setup(t, d)
+		keys := []string{"a", "a", "b", "c", "d", "e", "f", "g", "h", "i", "a", "b", "b", "j", "k"}
+		var facts []outbox.Fact
+		for i, key := range keys {
+			facts = append(facts, outbox.Fact{Key: key, Msg: event(key, strconv.Itoa(i))})
+		}
+		seen := h.subscribe("g", ack)
+		h.relay()
+		add := func(facts []outbox.Fact) error {
+			return d.Tx(t.Context(), func(tx *db.Tx) error {
+				return h.outbox.AddMany(t.Context(), tx, "customers", "customers", facts)
+			})
+		}
+		if err := errors.Join(add(nil), add(facts)); err != nil {
+			t.Fatal(err)
+		}
+		last := map[string]int{}
+		for range facts {
+			e := receive(t, seen)
+			var n int
+			if _, err := fmt.Sscanf(string(e.Data), `{"type":1,"customer":{"id":"`+e.Key+`","created":"7"},"caller_id":"%d"}`, &n); err != nil {
+				t.Fatalf("%s: %v", e.Data, err)
+			}
+			if before, there := last[e.Key]; keys[n] != e.Key || there && n <= before {
+				t.Errorf("key %s: %d came after %d", e.Key, n, before)
+			}
+			last[e.Key] = n
+		}
+		var same int
+		if err := d.QueryRow(t.Context(), `SELECT COUNT(*) - COUNT(DISTINCT key || ' ' || seq) FROM outbox`).Scan(&same); err != nil || same != 0 {
+			t.Errorf("%d events have the number of another of their key, %v", same, err)
+		}
+		if err := add([]outbox.Fact{{Key: "z", Msg: event("z", "x")}, {Key: "z", Msg: &customers.Event{}}}); err == nil {
+			t.Error("an event without a type was added")
 		}
 	})
 }

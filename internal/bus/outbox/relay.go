@@ -18,6 +18,7 @@ const (
 	window = 64                     // events of a partition that may be in flight
 	chunk  = 512                    // rows to read, or to mark, at once
 	plenty = 128                    // events in flight, with which only the poll reads more: reads see them again
+	moment = 2 * time.Millisecond   // that what is settled waits for company to be marked
 	rest   = time.Second            // after something failed, or while another has the lease
 )
 
@@ -88,6 +89,7 @@ type flight struct {
 	flying  int                       // reports that are still to come
 	resting [bus.Partitions]time.Time // one that lost a row: not read until then, and until all of it is down
 	quiet   time.Time                 // nothing is read until then
+	behind  bool                      // there may be rows that the last read has left, for want of room
 	until   time.Time                 // our lease holds; zero: none
 	deliver context.Context           // of all that is aloft; ends when the lease is lost
 	ground  context.CancelFunc        // ends deliver
@@ -107,13 +109,16 @@ func (f *flight) run() {
 	f.marking.Go(f.mark)
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	for polled := true; f.ctx.Err() == nil; {
-		f.step(polled)
-		polled = false
+	for polled, told := true, true; f.ctx.Err() == nil; {
+		if polled || told || f.behind { // what lands makes room, but no rows
+			f.step(polled)
+		}
+		polled, told = false, false
 		select {
 		case <-ticker.C:
 			polled = true
 		case <-f.wake:
+			told = true
 		case ids := <-f.landed:
 			f.land(ids)
 		case rowID := <-f.lost:
@@ -129,9 +134,11 @@ func (f *flight) run() {
 
 // step sends what can be sent.
 func (f *flight) step(polled bool) {
+	f.behind = false
 	if !f.renew() || f.outbox.now().Before(f.quiet) {
 		return
 	}
+	db.Rest()
 	rows := f.read(polled)
 	if len(rows) == 0 || f.ctx.Err() != nil {
 		return
@@ -143,9 +150,11 @@ func (f *flight) step(polled bool) {
 		rows = f.read(polled) // another may have published them meanwhile
 	}
 	for _, one := range rows {
-		if f.counts[one.part] < window {
-			f.send(one)
+		if f.counts[one.part] >= window {
+			f.behind = true
+			continue
 		}
+		f.send(one)
 	}
 	if len(rows) >= chunk {
 		f.nudge() // there may be more
@@ -166,7 +175,9 @@ func (f *flight) read(polled bool) []row {
 			aloft += n
 		}
 	}
+	f.behind = len(without) > 0
 	if len(without) == bus.Partitions || aloft > plenty && !polled {
+		f.behind = true
 		return nil
 	}
 	rows, err := unpublished(f.ctx, f.outbox.db, f.source, without, aloft+chunk)
@@ -187,6 +198,7 @@ func (f *flight) send(one row) {
 	f.flying++
 	settle := f.bus.Send(f.deliver, one.event)
 	f.running.Go(func() {
+		db.Rest() // requests come before what follows from them
 		if err := settle(); err != nil {
 			if f.deliver.Err() == nil {
 				f.outbox.log.Error("event cannot be published", "event", one.event.ID, "topic", one.event.Topic, "source", f.source, "error", err)
@@ -296,6 +308,7 @@ func (f *flight) mark() {
 				break collect
 			}
 		}
+		db.Rest()
 		f.markAll(ids)
 	}
 }

@@ -3,6 +3,9 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"m3o/internal/bus"
 	"m3o/internal/db"
@@ -11,17 +14,61 @@ import (
 const onceSQL = `INSERT INTO inbox (event_id, grp, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 
 const insertSQL = `
-	INSERT INTO outbox (id, event_id, seq, source, topic, type, type_name, key, part, only_group, data, created_at)
-	VALUES ($1, $2, (
-		SELECT CASE WHEN MAX(seq) >= $3 THEN MAX(seq) + 1 ELSE $3 END
-		FROM outbox WHERE topic = $5 AND key = $8 AND published_at IS NULL
-	), $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	INSERT INTO outbox (id, event_id, seq, source, topic, type, type_name, key, part, only_group, data, created_at) VALUES `
 
-// insert writes an unpublished row; seq is its number unless its key is ahead.
-func insert(ctx context.Context, tx *db.Tx, rowID string, seq int64, e bus.Event) error {
-	_, err := tx.Exec(ctx, insertSQL, rowID, e.ID, seq, e.Source, e.Topic, int64(e.Type), e.TypeName, e.Key,
-		int64(e.Partition()), e.Group, e.Data, db.Micro(e.Time))
-	return err
+// values is how many parameters a row has.
+const values = 12
+
+// valuesSQL is a row's, whose parameters follow first. Its seq is the third unless
+// its key is ahead.
+func valuesSQL(first int) string {
+	p := func(n int) string { return "$" + strconv.Itoa(first+n) }
+	return `(` + db.In(first+1, 2) + `, (
+		SELECT CASE WHEN MAX(seq) >= ` + p(3) + ` THEN MAX(seq) + 1 ELSE ` + p(3) + ` END
+		FROM outbox WHERE topic = ` + p(5) + ` AND key = ` + p(8) + ` AND published_at IS NULL
+	), ` + db.In(first+4, 9) + `)`
+}
+
+// rowsPerStatement: SQLite looks named parameters up one by one, so a long
+// statement costs it more than a few short ones; Postgres wants few round trips.
+const rowsPerStatement = 8
+
+// insert writes unpublished rows in their order. A row does not see those of its own
+// statement, so events of one key are in different ones.
+func insert(ctx context.Context, tx *db.Tx, seq int64, rows ...row) error {
+	for len(rows) > 0 {
+		n := distinctKeys(rows)
+		args := make([]any, 0, values*n)
+		for _, r := range rows[:n] {
+			e := r.event
+			args = append(args, r.id, e.ID, seq, e.Source, e.Topic, int64(e.Type), e.TypeName, e.Key,
+				int64(e.Partition()), e.Group, e.Data, db.Micro(e.Time))
+		}
+		if _, err := tx.Exec(ctx, insertText(n), args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// insertText is the statement that inserts n rows.
+func insertText(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = valuesSQL(values * i)
+	}
+	return insertSQL + strings.Join(rows, ", ")
+}
+
+// distinctKeys is how many of the first rows fit into a statement.
+func distinctKeys(rows []row) int {
+	for i, r := range rows {
+		if i == rowsPerStatement || slices.ContainsFunc(rows[:i], func(before row) bool { return before.event.Key == r.event.Key }) {
+			return i
+		}
+	}
+	return len(rows)
 }
 
 // row is an unpublished event.
@@ -61,13 +108,17 @@ func unpublished(ctx context.Context, q db.Querier, source string, without []int
 	return all, rows.Err()
 }
 
-// markPublished marks rows, all in one statement.
+// markPublished marks rows, all in one statement. Its list is filled up to a power of
+// two, so that there are few such statements and each stays prepared.
 func markPublished(ctx context.Context, tx *db.Tx, at int64, ids []string) error {
 	args := []any{at}
 	for _, rowID := range ids {
 		args = append(args, rowID)
 	}
-	_, err := tx.Exec(ctx, `UPDATE outbox SET published_at = $1 WHERE id IN (`+db.In(2, len(ids))+`)`, args...)
+	for n := len(ids); n&(n-1) != 0; n++ {
+		args = append(args, ids[0])
+	}
+	_, err := tx.Exec(ctx, `UPDATE outbox SET published_at = $1 WHERE id IN (`+db.In(2, len(args)-1)+`)`, args...)
 	if err != nil {
 		return fmt.Errorf("mark %d events published: %w", len(ids), err)
 	}

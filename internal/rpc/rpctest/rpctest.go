@@ -49,7 +49,7 @@ func Loopback[S any](t *testing.T, contract Contract[S], service S) S {
 			routes[i].Handler = twice(t, routes[i])
 		}
 	}
-	t.Cleanup(rpc.Register(b, routes))
+	t.Cleanup(rpc.Register(b, rpc.Replica{Host: routes[0].Host, ID: "rep_loopback"}, routes))
 	return contract.Client(b)
 }
 
