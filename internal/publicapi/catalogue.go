@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"m3o/internal/auth"
 	"m3o/internal/money"
 	"m3o/internal/publicapi/publicapiapi"
 )
@@ -16,6 +17,7 @@ type catalogue struct {
 	entries []*entry // by name
 	byName  map[string]*entry
 	route   publicapiapi.Catalogue
+	gateway publicapiapi.Catalogue // route with the credentials
 }
 
 // memory is the catalogue that was read last.
@@ -69,7 +71,7 @@ func (s *Service) load(ctx context.Context) (*catalogue, error) {
 	c := &catalogue{version: version, byName: map[string]*entry{}}
 	old := s.memory.current.Load()
 	for _, r := range rows {
-		e, err := s.entry(old, r)
+		e, err := s.entry(ctx, old, r)
 		if err != nil { // it passed the checks once, so the program has changed since
 			s.log.ErrorContext(ctx, "an API of the catalogue cannot be sold", "api", r.Name, "error", err)
 			continue
@@ -77,12 +79,12 @@ func (s *Service) load(ctx context.Context) (*catalogue, error) {
 		c.entries = append(c.entries, e)
 		c.byName[r.Name] = e
 	}
-	c.route = routes(version, c.entries)
+	c.route, c.gateway = routes(version, c.entries, false), routes(version, c.entries, true)
 	return c, nil
 }
 
 // entry works out a row, or finds that this was done before.
-func (s *Service) entry(old *catalogue, r row) (*entry, error) {
+func (s *Service) entry(ctx context.Context, old *catalogue, r row) (*entry, error) {
 	if old != nil {
 		if e := old.byName[r.Name]; e != nil && e.revision == r.revision {
 			return e, nil
@@ -93,31 +95,49 @@ func (s *Service) entry(old *catalogue, r row) (*entry, error) {
 		return nil, err
 	}
 	e.revision = r.revision
+	if err := unlock(s.keys, e, r.sealed); err != nil { // said once: the entry is taken over until it changes
+		s.log.ErrorContext(ctx, "an API of the catalogue cannot be called", "api", r.Name, "error", err)
+	}
 	return e, nil
 }
 
 // routes is what the gateway routes and prices by.
-func routes(version int64, entries []*entry) publicapiapi.Catalogue {
+func routes(version int64, entries []*entry, credentials bool) publicapiapi.Catalogue {
 	found := publicapiapi.Catalogue{Version: version, APIs: make([]publicapiapi.Route, len(entries))}
 	for i, e := range entries {
-		route := publicapiapi.Route{Name: e.api.Name, Target: e.api.Target, Endpoints: make([]publicapiapi.EndpointRoute, len(e.document.endpoints))}
-		for j, at := range e.document.endpoints {
-			route.Endpoints[j] = publicapiapi.EndpointRoute{
-				Name: at.name, Path: at.path, Price: money.Micros(e.pricing[at.name]), Quota: int64(e.quotas[at.name]),
-				Stream: at.stream, Timeout: at.timeout, Schema: at.schema,
-			}
+		route := publicapiapi.Route{Name: e.api.Name, Target: e.api.Target, Broken: e.broken, Endpoints: make([]publicapiapi.EndpointRoute, len(e.document.endpoints))}
+		if credentials {
+			route.Header = e.header
+		}
+		for j := range e.document.endpoints {
+			route.Endpoints[j] = e.route(&e.document.endpoints[j])
 		}
 		found.APIs[i] = route
 	}
 	return found
 }
 
+// route is an endpoint with what the API says of it.
+func (e *entry) route(at *endpoint) publicapiapi.EndpointRoute {
+	r := at.route()
+	r.Price, r.Quota, r.Units = money.Micros(e.pricing[at.name]), int64(e.quotas[at.name]), unitsOf(e.metering[at.name])
+	r.Timeout, r.Checks = e.timeout(at), e.checks[at.name]
+	return r
+}
+
+// gatewayHost is the one who makes the calls and so is told the credentials.
+const gatewayHost = "gateway"
+
 // Snapshot is everything that the gateway needs to route and price calls, by
-// name. Callers share it and must not change it.
+// name; the credentials of the targets are in it, sealed, when the gateway asks. Callers
+// share it and must not change it.
 func (s *Service) Snapshot(ctx context.Context) (catalogue publicapiapi.Catalogue, err error) {
 	c, err := s.catalogue(ctx)
 	if err != nil {
 		return catalogue, err
+	}
+	if a, ok := auth.From(ctx); ok && a.Type == auth.TypeService && a.ID == gatewayHost {
+		return c.gateway, nil
 	}
 	return c.route, nil
 }

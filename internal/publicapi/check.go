@@ -25,6 +25,9 @@ func (s *Service) check(ctx context.Context, api publicapiapi.API) (*entry, erro
 	if err := checkTexts(api); err != nil {
 		return nil, err
 	}
+	if err := checkCredentials(api); err != nil {
+		return nil, err
+	}
 	e, err := s.build(api)
 	if err != nil {
 		return nil, err
@@ -32,11 +35,20 @@ func (s *Service) check(ctx context.Context, api publicapiapi.API) (*entry, erro
 	if err := e.document.validate(ctx); err != nil {
 		return nil, err
 	}
-	return e, e.document.checkExamples(api.Name, api.ExamplesJSON)
+	if err := s.checkNetwork(api.Target); err != nil {
+		return nil, err
+	}
+	if err := e.checkChecks(); err != nil {
+		return nil, err
+	}
+	return e, e.document.checkExamples(api.ExamplesJSON)
 }
 
 func checkTexts(api publicapiapi.API) error {
 	const document = 4 << 20
+	if len(api.OpenAPIJSON) > largestDocument {
+		return fault.BadField("api.open_api_json", "must have at most %d bytes", largestDocument)
+	}
 	for _, text := range []struct {
 		field, value string
 		most         int
@@ -47,7 +59,6 @@ func checkTexts(api publicapiapi.API) error {
 		{"api.icon", api.Icon, 500},
 		{"api.owner_id", api.OwnerID, 100},
 		{"api.target", api.Target, 2000},
-		{"api.open_api_json", api.OpenAPIJSON, document},
 		{"api.postman_json", api.PostmanJSON, document},
 		{"api.examples_json", api.ExamplesJSON, document},
 	} {
@@ -71,7 +82,7 @@ type example struct {
 
 // checkExamples holds the examples to the document: each names an endpoint, and
 // its request is one that the endpoint takes.
-func (d *document) checkExamples(api, text string) error {
+func (d *document) checkExamples(text string) error {
 	if text == "" {
 		return nil
 	}
@@ -80,7 +91,7 @@ func (d *document) checkExamples(api, text string) error {
 		return fault.BadField("api.examples_json", "is not a JSON object with a list of examples for each endpoint")
 	}
 	for key, examples := range given {
-		e, ok := d.find(api, key)
+		e, ok := d.find(key)
 		if !ok {
 			return fault.BadField("api.examples_json."+key, "names no endpoint of the document, which has %s", d.names())
 		}
@@ -94,7 +105,7 @@ func (d *document) checkExamples(api, text string) error {
 	return nil
 }
 
-func (d *document) checkRequest(e endpoint, field string, request json.RawMessage) error {
+func (d *document) checkRequest(e *endpoint, field string, request json.RawMessage) error {
 	if len(request) == 0 {
 		request = json.RawMessage(`{}`)
 	}

@@ -3,7 +3,7 @@ package publicapi
 import (
 	"context"
 	"encoding/json"
-	"net/http"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,29 +18,72 @@ import (
 // defaultTimeout is the time budget of an endpoint that does not say.
 const defaultTimeout = 10 * time.Second
 
-// endpoint is an endpoint of an API on sale.
+// endpoint is an endpoint of an API on sale. The first members are as in
+// publicapiapi.EndpointRoute.
 type endpoint struct {
-	name    string // e.g. "Helloworld.Call"
-	method  string // that callers use; a service on the bus takes POST only
-	path    string // at the target
-	summary string
+	name    string
+	alias   string
+	method  string
+	pattern string
+	path    string
 	stream  bool
 	timeout time.Duration
 	schema  publicapiapi.Schema
-	request *openapi3.Schema // nil: anything
+
+	summary   string
+	request   *openapi3.Schema // of a JSON body; nil: anything
+	place     operationPlace
+	parameter []*openapi3.Parameter
 }
+
+// operationPlace is where the document describes an endpoint.
+type operationPlace struct{ method, path string }
 
 // document is an OpenAPI document with the endpoints that it describes.
 type document struct {
 	openAPI   *openapi3.T
 	endpoints []endpoint // by name
+	faults    []error    // of the operations that are not on sale because of them
+	keys      map[string]int
 }
 
+// The form of a document is looked at before it is read, since reading goes as deep
+// as the document does.
+const (
+	largestDocument = 1 << 20
+	deepestDocument = 100
+)
+
 // parse reads a document (OpenAPI 3.0 or 3.1, JSON, no references to elsewhere)
-// of the API of that name. What is wrong is fault.Invalid and says where.
-func parse(api, text string) (*document, error) {
+// of the API of that name. What is wrong is fault.Invalid and says where. With
+// operations each operation is an endpoint, else each path without parameters.
+func parse(api, text string, operations bool) (*document, error) {
+	loaded, err := load(text)
+	if err != nil {
+		return nil, err
+	}
+	d := &document{openAPI: loaded}
+	if operations {
+		d.sellOperations(api)
+	} else if err := d.sellPaths(api); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(d.endpoints, func(a, b endpoint) int { return strings.Compare(a.name, b.name) })
+	d.index(api)
+	return d, nil
+}
+
+func load(text string) (*openapi3.T, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, fault.BadField("api.open_api_json", "is not valid JSON")
+	}
+	if tooDeep(text) {
+		return nil, fault.BadField("api.open_api_json", "must not be nested deeper than %d", deepestDocument)
+	}
+	if raw, err := decoded(text); err != nil {
+		return nil, fault.BadField("api.open_api_json", "is not a JSON object")
+	} else if ref := endless(raw, raw); ref != "" {
+		return nil, fault.BadField("api.open_api_json", "the reference %s leads to another one, and so on: at most %d times", cut(ref, 100), longestChain)
 	}
 	loaded, err := openapi3.NewLoader().LoadFromData([]byte(text))
 	if err != nil {
@@ -49,32 +92,56 @@ func parse(api, text string) (*document, error) {
 	if version := loaded.OpenAPIMajorMinor(); version != "3.0" && version != "3.1" {
 		return nil, fault.BadField("api.open_api_json", "openapi must be 3.0 or 3.1, not %q", loaded.OpenAPI)
 	}
-	d := &document{openAPI: loaded}
+	return loaded, nil
+}
+
+// tooDeep says whether valid JSON is nested deeper than documents may be.
+func tooDeep(text string) bool {
+	depth, tokens := 0, json.NewDecoder(strings.NewReader(text))
+	for {
+		token, err := tokens.Token()
+		if err != nil {
+			return err != io.EOF //nolint:errorlint // the decoder gives the very error
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > deepestDocument {
+				return true
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+}
+
+// sellPaths makes an endpoint of each path without parameters, as a service on the
+// bus has them.
+func (d *document) sellPaths(api string) error {
 	taken := map[string]string{}
-	for _, path := range loaded.Paths.InMatchingOrder() {
-		method, operation := operationOf(loaded.Paths.Value(path))
+	for _, path := range d.openAPI.Paths.InMatchingOrder() {
+		item := d.openAPI.Paths.Value(path)
+		method, operation := primary(item)
 		if operation == nil || strings.Contains(path, "{") {
 			continue
 		}
-		e := endpointOf(api, path, operation)
-		e.method = method
+		e := endpointOf(path, method, item, operation)
+		e.name = nameByPath(api, path, operation)
 		if other, ok := taken[lastOf(e.name)]; ok {
-			return nil, fault.BadField("api.open_api_json", "paths %s and %s are both the endpoint %q: give each an operationId like %q", other, path, lastOf(e.name), e.name)
+			return fault.BadField("api.open_api_json", "paths %s and %s are both the endpoint %q: give each an operationId like %q", other, path, lastOf(e.name), e.name)
 		}
 		taken[lastOf(e.name)] = path
 		d.endpoints = append(d.endpoints, e)
 	}
-	slices.SortFunc(d.endpoints, func(a, b endpoint) int { return strings.Compare(a.name, b.name) })
-	return d, nil
+	return nil
 }
 
 // validate holds the document to its specification. That takes a while, so it is
 // done when a document comes in and not when it is loaded again.
 func (d *document) validate(ctx context.Context) error {
-	if err := d.openAPI.Validate(ctx, openapi3.DisableExamplesValidation()); err != nil {
+	if err := d.openAPI.Validate(ctx, openapi3.DisableExamplesValidation(), openapi3.DisableSchemaPatternValidation()); err != nil {
 		return badDocument(err)
 	}
-	return nil
+	return d.faultBefore(nil)
 }
 
 // badDocument shows the caller, who is an admin, what the parser says.
@@ -91,9 +158,10 @@ func firstLine(err error) string {
 // named is the form of an operationId or x-m3o-endpoint that names an endpoint.
 var named = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z][A-Za-z0-9_-]*$`)
 
-// operationOf is the operation of a path that is on sale: POST if there is one.
-func operationOf(item *openapi3.PathItem) (method string, operation *openapi3.Operation) {
-	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+// primary is the operation by which a path was on sale when a path was one endpoint:
+// POST if there is one.
+func primary(item *openapi3.PathItem) (method string, operation *openapi3.Operation) {
+	for _, method := range []string{"POST", "GET", "PUT", "PATCH", "DELETE"} {
 		if operation := item.GetOperation(method); operation != nil {
 			return method, operation
 		}
@@ -101,8 +169,34 @@ func operationOf(item *openapi3.PathItem) (method string, operation *openapi3.Op
 	return "", nil
 }
 
-func endpointOf(api, path string, operation *openapi3.Operation) endpoint {
-	e := endpoint{path: path, summary: operation.Summary, stream: streams(operation), timeout: defaultTimeout}
+// nameByPath is the name of the endpoint that a path was, and that a service on the
+// bus has there.
+func nameByPath(api, path string, operation *openapi3.Operation) string {
+	if said := saidName(operation); said != "" {
+		return said
+	}
+	if named.MatchString(operation.OperationID) {
+		return operation.OperationID
+	}
+	return pascal(api) + "." + pascal(lastSegment(path))
+}
+
+// saidName is the name that a document made for m3o gives an operation.
+func saidName(operation *openapi3.Operation) string {
+	said, _ := operation.Extensions["x-m3o-endpoint"].(string)
+	if !named.MatchString(said) {
+		return ""
+	}
+	return said
+}
+
+func lastSegment(path string) string {
+	return path[strings.LastIndexByte(strings.TrimRight(path, "/"), '/')+1:]
+}
+
+// endpointOf is the endpoint of an operation, without its name.
+func endpointOf(path, method string, item *openapi3.PathItem, operation *openapi3.Operation) endpoint {
+	e := endpoint{path: path, place: operationPlace{method, path}, summary: operation.Summary, stream: streams(operation), timeout: defaultTimeout}
 	if e.summary == "" {
 		e.summary, _, _ = strings.Cut(operation.Description, "\n")
 	}
@@ -111,17 +205,9 @@ func endpointOf(api, path string, operation *openapi3.Operation) endpoint {
 			e.timeout = d
 		}
 	}
-	said, _ := operation.Extensions["x-m3o-endpoint"].(string)
-	switch {
-	case named.MatchString(said):
-		e.name = said
-	case named.MatchString(operation.OperationID):
-		e.name = operation.OperationID
-	default:
-		e.name = pascal(api) + "." + pascal(path[strings.LastIndexByte(strings.TrimRight(path, "/"), '/')+1:])
-	}
 	e.request = requestOf(operation)
-	e.schema = schemaOf(operation, e.request)
+	e.parameter = parametersOf(item, operation)
+	e.schema = schemaOf(e.parameter, e.request)
 	return e
 }
 
@@ -143,79 +229,6 @@ func streams(operation *openapi3.Operation) bool {
 		}
 	}
 	return false
-}
-
-// requestOf is the schema of the JSON body of an operation, nil when there is none.
-func requestOf(operation *openapi3.Operation) *openapi3.Schema {
-	if operation.RequestBody == nil || operation.RequestBody.Value == nil {
-		return nil
-	}
-	media := operation.RequestBody.Value.Content.Get("application/json")
-	if media == nil || media.Schema == nil {
-		return nil
-	}
-	return media.Schema.Value
-}
-
-// schemaOf is the JSON type of each parameter of the query and each member of the
-// body.
-func schemaOf(operation *openapi3.Operation, request *openapi3.Schema) publicapiapi.Schema {
-	found := publicapiapi.Schema{}
-	for _, parameter := range operation.Parameters {
-		if p := parameter.Value; p != nil && p.In == openapi3.ParameterInQuery && p.Schema != nil {
-			addMember(found, p.Name, p.Schema.Value)
-		}
-	}
-	addMembers(found, request, 0)
-	return found
-}
-
-// addMembers follows allOf, but not for ever: a schema may contain itself.
-func addMembers(found publicapiapi.Schema, schema *openapi3.Schema, depth int) {
-	const deepest = 8
-	if schema == nil || depth > deepest {
-		return
-	}
-	for _, part := range schema.AllOf {
-		addMembers(found, part.Value, depth+1)
-	}
-	for name, member := range schema.Properties {
-		addMember(found, name, member.Value)
-	}
-}
-
-func addMember(found publicapiapi.Schema, name string, schema *openapi3.Schema) {
-	if kind := typeOf(schema); kind != "" {
-		found[name] = kind
-	}
-}
-
-// typeOf is the first type of a schema that is not null, empty when it has none.
-func typeOf(schema *openapi3.Schema) string {
-	if schema == nil {
-		return ""
-	}
-	for _, kind := range schema.Type.Slice() {
-		if kind != "null" {
-			return kind
-		}
-	}
-	return ""
-}
-
-// find is the endpoint that a name means, written "Service.Endpoint" or "Endpoint".
-func (d *document) find(api, name string) (endpoint, bool) {
-	service, last, dotted := strings.Cut(name, ".")
-	if !dotted {
-		service, last = "", name
-	}
-	for _, e := range d.endpoints {
-		own, _, _ := strings.Cut(e.name, ".")
-		if lastOf(e.name) == canonical(last) && (!dotted || canonical(service) == canonical(own) || canonical(service) == canonical(api)) {
-			return e, true
-		}
-	}
-	return endpoint{}, false
 }
 
 // cut shortens a text for a message.

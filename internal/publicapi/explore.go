@@ -14,7 +14,8 @@ import (
 )
 
 // Get reads an API on sale, named by name or id; without either it is
-// fault.Invalid. Its target is shown to admins only.
+// fault.Invalid. Admins see it as it was published, with its target and the names of
+// its credentials; others with its document as they call it.
 func (s *Service) Get(ctx context.Context, name, id string) (api publicapiapi.API, err error) {
 	if err := checkNamed("name", name, id); err != nil {
 		return api, err
@@ -25,13 +26,13 @@ func (s *Service) Get(ctx context.Context, name, id string) (api publicapiapi.AP
 	}
 	for _, e := range c.entries {
 		if e.api.Name == strings.ToLower(name) || (name == "" && e.api.ID == id) {
-			return shown(ctx, e), nil
+			return visible(ctx, e)
 		}
 	}
 	return api, notFound(name, id)
 }
 
-// List lists all APIs on sale by name. Their targets are shown to admins only.
+// List lists all APIs on sale by name, each as Get shows it.
 func (s *Service) List(ctx context.Context) (apis []publicapiapi.API, err error) {
 	c, err := s.catalogue(ctx)
 	if err != nil {
@@ -39,19 +40,43 @@ func (s *Service) List(ctx context.Context) (apis []publicapiapi.API, err error)
 	}
 	apis = make([]publicapiapi.API, len(c.entries))
 	for i, e := range c.entries {
-		apis[i] = shown(ctx, e)
+		if apis[i], err = visible(ctx, e); err != nil {
+			return nil, err
+		}
 	}
 	return apis, nil
 }
 
-// shown is an API as the caller may see it. The maps are the caller's own.
-func shown(ctx context.Context, e *entry) publicapiapi.API {
+// visible is an API as the caller may see it. The maps are the caller's own.
+func visible(ctx context.Context, e *entry) (publicapiapi.API, error) {
+	if auth.Admin(ctx) != nil {
+		return public(e)
+	}
 	api := e.api
 	api.Pricing, api.Quotas = maps.Clone(e.pricing), maps.Clone(e.quotas)
-	if auth.Admin(ctx) != nil {
-		api.Target = ""
+	api.Metering, api.Timeouts, api.Credentials = noneIfEmpty(e.metering), noneIfEmpty(e.timeouts), noneIfEmpty(e.masked)
+	return api, nil
+}
+
+// public is an API as everybody may see it: without its target and what it is to the
+// target.
+func public(e *entry) (publicapiapi.API, error) {
+	api := e.api
+	document, err := e.shown()
+	if err != nil {
+		return api, err
 	}
-	return api
+	api.Pricing, api.Quotas, api.Metering = maps.Clone(e.pricing), maps.Clone(e.quotas), noneIfEmpty(e.metering)
+	api.Target, api.Timeouts, api.Credentials, api.OpenAPIJSON = "", nil, nil, string(document)
+	return api, nil
+}
+
+// noneIfEmpty is a copy of a map, nil when there is nothing in it.
+func noneIfEmpty[V any](m map[string]V) map[string]V {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
 }
 
 // ExploreIndex lists the catalogue by name: limit of them (50 for 0, at most
@@ -120,22 +145,33 @@ func summaries(entries []*entry) []publicapiapi.Summary {
 func summary(e *entry) publicapiapi.Summary {
 	found := publicapiapi.Summary{
 		Name: e.api.Name, DisplayName: e.api.DisplayName, Description: e.api.Description, Category: e.api.Category, Icon: e.api.Icon,
-		Endpoints: make([]publicapiapi.Endpoint, len(e.document.endpoints)),
-	}
-	for i, at := range e.document.endpoints {
-		found.Endpoints[i].Name = at.name
+		Endpoints: endpointsOf(e),
 	}
 	return found
 }
 
-// ExploreAPI shows one API with its documents; its target to admins only. One that
-// is not on sale is fault.NotFound.
+// endpointsOf says how the endpoints of an API are called.
+func endpointsOf(e *entry) []publicapiapi.Endpoint {
+	found := make([]publicapiapi.Endpoint, len(e.document.endpoints))
+	for i := range e.document.endpoints {
+		at := e.route(&e.document.endpoints[i])
+		method, path := at.Address(e.api.Name)
+		found[i] = publicapiapi.Endpoint{Name: at.Name, Method: method, Path: path, Price: publicapiapi.Amount(at.Price)}
+	}
+	return found
+}
+
+// ExploreAPI shows one API with its documents as everybody sees them; its target
+// to admins only. One that is not on sale is fault.NotFound.
 func (s *Service) ExploreAPI(ctx context.Context, name string) (about publicapiapi.Summary, api publicapiapi.API, err error) {
 	e, err := s.named(ctx, name)
 	if err != nil {
 		return about, api, err
 	}
-	return summary(e), shown(ctx, e), nil
+	if api, err = public(e); auth.Admin(ctx) == nil {
+		api.Target = e.api.Target
+	}
+	return summary(e), api, err
 }
 
 // named is the entry of that name, or fault.NotFound.
@@ -166,7 +202,7 @@ func (s *Service) ListCategories(ctx context.Context) (categories []string, err 
 }
 
 // Pricing lists every API by name with the price of each of its endpoints, 0
-// where none is set, and its quotas.
+// where none is set, its quotas, and how the endpoints are called.
 func (s *Service) Pricing(ctx context.Context) (prices []publicapiapi.Price, err error) {
 	c, err := s.catalogue(ctx)
 	if err != nil {
@@ -180,19 +216,20 @@ func (s *Service) Pricing(ctx context.Context) (prices []publicapiapi.Price, err
 		}
 		prices[i] = publicapiapi.Price{
 			Name: e.api.Name, ID: e.api.ID, DisplayName: e.api.DisplayName, Icon: e.api.Icon,
-			Pricing: all, Quotas: maps.Clone(e.quotas),
+			Pricing: all, Quotas: maps.Clone(e.quotas), Endpoints: endpointsOf(e),
 		}
 	}
 	return prices, nil
 }
 
-// OpenAPI is the OpenAPI document of an API on sale.
+// OpenAPI is the OpenAPI document of an API on sale, as callers have it: of an HTTP
+// server's, with the paths at the gateway and the API key.
 func (s *Service) OpenAPI(ctx context.Context, name string) (httpResponseBody any, err error) {
 	e, err := s.named(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return json.RawMessage(e.api.OpenAPIJSON), nil
+	return e.shown()
 }
 
 // Postman is a Postman collection of an API on sale: the one it was published

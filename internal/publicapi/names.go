@@ -1,6 +1,7 @@
 package publicapi
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -15,6 +16,59 @@ func lastOf(name string) string {
 
 // canonical makes names comparable, as the gateway does: case and dashes do not matter.
 func canonical(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "")) }
+
+// positional is a path with its parameters by position instead of by name.
+func positional(path string) string { return parameter.ReplaceAllString(path, "{}") }
+
+var parameter = regexp.MustCompile(`\{[^{}/]*\}`)
+
+// index makes the endpoints found by what publishers call them: "Pets.ListPets" and
+// "ListPets", the same with what they were called before, and "GET /pets/{petId}".
+// What an endpoint is called now comes first.
+func (d *document) index(api string) {
+	d.keys = map[string]int{}
+	for i, e := range d.endpoints {
+		d.know(i, api, e.name)
+	}
+	for i, e := range d.endpoints {
+		d.know(i, api, e.alias)
+		for _, method := range []string{e.place.method, e.method} {
+			d.know(i, "", keyOf(method+" "+e.place.path))
+		}
+	}
+}
+
+// know has the endpoint be found by a name, also with the API's name before the dot.
+func (d *document) know(i int, api, name string) {
+	own, _, dotted := strings.Cut(name, ".")
+	keys := []string{keyOf(name)}
+	if dotted && api != "" {
+		keys = []string{lastOf(name), canonical(own) + "." + lastOf(name), canonical(api) + "." + lastOf(name)}
+	}
+	for _, key := range keys {
+		if _, taken := d.keys[key]; !taken && name != "" {
+			d.keys[key] = i
+		}
+	}
+}
+
+// find is the endpoint that a publisher's name for it means.
+func (d *document) find(name string) (*endpoint, bool) {
+	i, ok := d.keys[keyOf(name)]
+	if !ok {
+		return nil, false
+	}
+	return &d.endpoints[i], true
+}
+
+// keyOf makes a publisher's name for an endpoint comparable: a method with a path, or
+// a name.
+func keyOf(name string) string {
+	if method, path, ok := strings.Cut(strings.TrimSpace(name), " "); ok {
+		return strings.ToLower(method + " " + positional(strings.TrimSpace(path)))
+	}
+	return canonical(name)
+}
 
 // pascal writes a name without dashes, each word with a capital.
 func pascal(name string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 	"m3o/internal/config"
 	"m3o/internal/db"
 	"m3o/internal/db/audit"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/id"
@@ -36,18 +38,30 @@ type Deps struct {
 	// publishes, say, the functions of the ledger by mistake. A host that is not
 	// here is taken to be somebody's service on the bus.
 	Compiled map[string]*rpc.Publication
+
+	// Secret seals the credentials of targets; it has 32 bytes, or none: then no
+	// credential can be stored, and calls that need one are refused. Former are older
+	// ones, which still open what was sealed under them.
+	Secret []byte
+	Former [][]byte
+
+	// Reachable says whether targets may be at an address, so that a publisher hears of
+	// it at once; who calls checks each address again. Nil: they may be anywhere.
+	Reachable func(netip.Addr) bool
 }
 
 // Service is the catalogue.
 type Service struct {
 	settings
-	db       *db.DB
-	outbox   *outbox.Outbox
-	log      *slog.Logger
-	now      func() time.Time
-	trigger  publicapiapi.Trigger
-	compiled map[string]*rpc.Publication
-	memory   memory
+	db        *db.DB
+	outbox    *outbox.Outbox
+	log       *slog.Logger
+	now       func() time.Time
+	trigger   publicapiapi.MulticastTrigger
+	compiled  map[string]*rpc.Publication
+	keys      *publicapiapi.Keyring
+	reachable func(netip.Addr) bool
+	memory    memory
 }
 
 // New makes the service.
@@ -56,9 +70,16 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publicapi: %w", err)
 	}
+	keys, err := publicapiapi.NewKeyring(d.Secret, d.Former...)
+	if err != nil {
+		return nil, fmt.Errorf("publicapi: %w", err)
+	}
+	if d.Reachable == nil {
+		d.Reachable = func(netip.Addr) bool { return true }
+	}
 	return &Service{
 		settings: s, db: d.DB, outbox: d.Outbox, log: d.Log, now: d.Now,
-		trigger: publicapiapi.NewTrigger(d.Bus), compiled: d.Compiled,
+		trigger: publicapiapi.NewMulticastTrigger(d.Bus), compiled: d.Compiled, keys: keys, reachable: d.Reachable,
 	}, nil
 }
 
@@ -66,6 +87,7 @@ func New(d Deps) (*Service, error) {
 // id and, unless another is given, its owner. The API that breaks a rule is
 // fault.Invalid and names the field. An empty target is the compiled-in service of
 // that name; an empty document is that service's, or is made of the prices' names.
+// Credentials that are not given are gone; the text Masked keeps one.
 func (s *Service) Publish(ctx context.Context, api publicapiapi.API) (err error) {
 	if err := auth.Admin(ctx); err != nil {
 		return err
@@ -94,7 +116,10 @@ func (s *Service) Publish(ctx context.Context, api publicapiapi.API) (err error)
 		if next.OwnerID == "" {
 			next.OwnerID = caller.ID
 		}
-		if err := audit.Add(ctx, tx, s.now(), "publicapi.Publish", api.Name, map[string]string{"target": api.Target}); err != nil {
+		if next.sealed, err = sealedFor(s.keys, api, kept(old.sealed, api.Credentials)); err != nil {
+			return out, err
+		}
+		if err := audit.Add(ctx, tx, s.now(), "publicapi.Publish", api.Name, map[string]string{"target": api.Target, "credentials": auditedNames(api.Credentials)}); err != nil {
 			return out, err
 		}
 		return out, s.write(ctx, tx, old, next)
@@ -125,7 +150,7 @@ func (s *Service) completed(api publicapiapi.API) publicapiapi.API {
 // write stores next in place of old, which is the zero row when there was none,
 // with the fact of it.
 func (s *Service) write(ctx context.Context, tx *db.Tx, old, next row) (err error) {
-	next.ID, next.created, next.updated = old.ID, old.created, s.now()
+	next.ID, next.created, next.updated, next.Credentials = old.ID, old.created, s.now(), nil
 	fresh := old.ID == ""
 	if fresh {
 		next.ID, next.created = id.New("api"), s.now()
@@ -136,6 +161,9 @@ func (s *Service) write(ctx context.Context, tx *db.Tx, old, next row) (err erro
 	if err := put(ctx, tx, next); err != nil {
 		return err
 	}
+	if err := changelog.Note(ctx, tx, publicapiapi.Host, ""); err != nil {
+		return err
+	}
 	if fresh || old.removed {
 		return s.state(ctx, tx, next.Name, enabled(next.Name))
 	}
@@ -144,8 +172,8 @@ func (s *Service) write(ctx context.Context, tx *db.Tx, old, next row) (err erro
 
 // Update changes the members that are given of an API, named by name or id: a text
 // that is empty and a map that is absent (null) stay as they are, an empty map {}
-// means no prices or no quotas at all. The name stays. The outcome is held to the
-// rules of Publish. An API that is not on sale is fault.NotFound.
+// means no prices or no quotas at all. Credentials stay but for those given, of which
+// an empty one is removed. The name stays. The outcome is held to the rules of Publish. An API that is not on sale is fault.NotFound.
 func (s *Service) Update(ctx context.Context, api publicapiapi.API) (err error) {
 	if err := auth.Admin(ctx); err != nil {
 		return err
@@ -166,7 +194,10 @@ func (s *Service) Update(ctx context.Context, api publicapiapi.API) (err error) 
 		if _, err := s.check(ctx, next.API); err != nil {
 			return out, err
 		}
-		if err := audit.Add(ctx, tx, s.now(), "publicapi.Update", old.Name, nil); err != nil {
+		if next.sealed, err = sealedFor(s.keys, next.API, old.sealed); err != nil {
+			return out, err
+		}
+		if err := audit.Add(ctx, tx, s.now(), "publicapi.Update", old.Name, map[string]string{"credentials": auditedNames(api.Credentials)}); err != nil {
 			return out, err
 		}
 		return out, s.write(ctx, tx, old, next)
@@ -197,6 +228,16 @@ func merged(old, given publicapiapi.API) publicapiapi.API {
 	if given.Quotas != nil {
 		old.Quotas = given.Quotas
 	}
+	if given.Metering != nil {
+		old.Metering = given.Metering
+	}
+	if given.Timeouts != nil {
+		old.Timeouts = given.Timeouts
+	}
+	if given.Validate != nil {
+		old.Validate = given.Validate
+	}
+	old.Credentials = given.Credentials
 	return old
 }
 
@@ -225,6 +266,9 @@ func (s *Service) Remove(ctx context.Context, name, id string) (err error) {
 		if err := audit.Add(ctx, tx, s.now(), "publicapi.Remove", old.Name, nil); err != nil {
 			return out, err
 		}
+		if err := changelog.Note(ctx, tx, publicapiapi.Host, ""); err != nil {
+			return out, err
+		}
 		return out, s.state(ctx, tx, old.Name, disabled(old.Name))
 	})
 	if err != nil {
@@ -251,7 +295,7 @@ func findOnSale(ctx context.Context, q db.Querier, name, id string) (row, error)
 
 // changed has everybody who holds a snapshot take a new one.
 func (s *Service) changed(ctx context.Context) error {
-	if err := s.trigger.OnCatalogueChanged(ctx); err != nil {
+	if err := s.trigger.OnCatalogueChanged(ctx).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the change was made, but not everybody could be told: try again")
 	}
 	return nil

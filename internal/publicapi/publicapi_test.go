@@ -16,12 +16,16 @@ import (
 func TestPublishPutsAnAPIOnSale(t *testing.T) {
 	each(t, func(t *testing.T, s publicapiapi.Service, h *house) {
 		h.publish(s, weather())
+		aRequest := publicapiapi.Units{By: publicapiapi.ByRequest, Per: 1, Maximum: 1}
 		route, ok := h.route(s, "weather")
 		want := publicapiapi.Route{Name: "weather", Target: "https://weather.example.com/api", Endpoints: []publicapiapi.EndpointRoute{
-			{Name: "Weather.Forecast", Path: "/weather/Weather/forecast-of", Price: 100, Timeout: 10 * time.Second,
+			{Name: "Weather.Forecast", Method: "POST", Pattern: "/weather/Weather/forecast-of", Path: "/weather/Weather/forecast-of", Price: 100, Units: aRequest, Timeout: 10 * time.Second,
 				Schema: publicapiapi.Schema{"postcode": "string", "days": "integer", "metric": "boolean"}},
-			{Name: "Weather.Now", Path: "/weather/now", Quota: 20, Timeout: 10 * time.Second,
+			{Name: "Weather.GetWeatherNow", Method: "GET", Pattern: "/weather/now", Path: "/weather/now", Units: aRequest, Timeout: 10 * time.Second, Schema: publicapiapi.Schema{}},
+			{Name: "Weather.Now", Path: "/weather/now", Quota: 20, Units: aRequest, Timeout: 10 * time.Second,
 				Schema: publicapiapi.Schema{"postcode": "string", "days": "integer"}},
+			{Name: "Weather.PostWeatherPlace", Method: "POST", Pattern: "/weather/{place}", Path: "/weather/{place}", Units: aRequest, Timeout: 10 * time.Second,
+				Schema: publicapiapi.Schema{"place": "string"}},
 		}}
 		if !ok || !same(t, route, want) {
 			t.Errorf("route %+v", route)

@@ -40,7 +40,9 @@ func TestPublishRefusesAndNamesTheField(t *testing.T) {
 		{"api.target", func(a *publicapiapi.API) { a.Target = "http://" }},
 		{"api.open_api_json", func(a *publicapiapi.API) { a.OpenAPIJSON = `{` }},
 		{"api.open_api_json", func(a *publicapiapi.API) { a.OpenAPIJSON = `{"openapi":"2.0"}` }},
-		{"api.open_api_json", func(a *publicapiapi.API) { a.OpenAPIJSON = weatherDocument("3.0.3", `"operationId":"x.Forecast",`) }},
+		{"api.open_api_json", func(a *publicapiapi.API) {
+			a.OpenAPIJSON = weatherDocument("3.0.3", `"operationId":"weather.forecast",`)
+		}},
 		{"api.open_api_json", func(a *publicapiapi.API) { a.OpenAPIJSON = weatherDocument("3.0.3", `"parameters":[{}],`) }},
 		{"api.open_api_json", func(a *publicapiapi.API) {
 			a.OpenAPIJSON = `{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{}}`
@@ -184,7 +186,7 @@ func TestASchemaThatContainsItselfIsTaken(t *testing.T) {
 		"components":{"schemas":{"Node":{"type":["null","object"],"properties":{"next":{"$ref":"#/components/schemas/Node"},"any":{}}}}},
 		"paths":{"/go":{"post":{"requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Node"}}}},"responses":{"200":{"description":"d"}}}}}}`
 	h.publish(s, publicapiapi.API{Name: "tree", Target: "http://localhost:9", OpenAPIJSON: document})
-	if e := h.endpoint(s, "tree", "Tree.Go"); !same(t, e.Schema, publicapiapi.Schema{"next": "object"}) {
+	if e := h.endpoint(s, "tree", "Tree.PostGo"); !same(t, e.Schema, publicapiapi.Schema{"next": "object"}) {
 		t.Errorf("%+v", e)
 	}
 }
@@ -195,7 +197,7 @@ func TestAnOperationWithoutABodyTakesItsQuery(t *testing.T) {
 		"parameters":[{"name":"postcode","in":"query","schema":{"type":"string"}},{"name":"days","in":"query","schema":{"type":"integer"}},{"name":"X-Unit","in":"header","schema":{"type":"string"}}],
 		"responses":{"200":{"description":"d"}}}}}}`
 	h.publish(s, publicapiapi.API{Name: "place", Target: "http://localhost:9", OpenAPIJSON: document})
-	e := h.endpoint(s, "place", "Place.Look_upPlace")
+	e := h.endpoint(s, "place", "Place.GetV2LookUpPlace")
 	if e.Path != "/v2/look_up-place" || !same(t, e.Schema, publicapiapi.Schema{"postcode": "string", "days": "integer"}) {
 		t.Errorf("%+v", e)
 	}

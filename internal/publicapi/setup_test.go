@@ -1,9 +1,12 @@
 package publicapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +33,11 @@ type house struct {
 	db     *db.DB
 	bus    *bus.Memory
 	outbox *outbox.Outbox
+	log    *slog.Logger
+
+	secret  []byte // of the services that are made next
+	former  [][]byte
+	refused []netip.Prefix // networks in which the gateway would call nobody
 
 	mu      sync.Mutex
 	now     time.Time
@@ -41,7 +49,7 @@ type house struct {
 func each(t *testing.T, body func(t *testing.T, s publicapiapi.Service, h *house)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[publicapiapi.Service]{Routes: publicapiapi.Routes, Client: publicapiapi.NewClient}
+	contract := rpctest.Contract[publicapiapi.Service]{Routes: publicapiapi.Routes, Client: func(b bus.Bus) publicapiapi.Service { return publicapiapi.NewClient(b) }}
 	for name, open := range map[string]func(testing.TB) *db.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,10 +71,10 @@ func quick(t *testing.T) (publicapiapi.Service, *house) {
 
 func newHouse(t *testing.T, d *db.DB) *house {
 	log := slog.New(slog.DiscardHandler)
-	h := &house{t: t, db: d, now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	h := &house{t: t, db: d, log: log, secret: bytes.Repeat([]byte{7}, 32), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	h.bus = bus.NewMemory(bus.MemoryConfig{Logger: log})
 	h.outbox = outbox.New(d, h.clock, log)
-	t.Cleanup(publicapiapi.ListenOnCatalogueChanged(h.bus, "test", func(context.Context) error {
+	t.Cleanup(publicapiapi.NewHook(h.bus, "rep_test", "test").OnCatalogueChanged(func(context.Context) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.changes++
@@ -79,7 +87,10 @@ func newHouse(t *testing.T, d *db.DB) *house {
 func (h *house) service(compiled map[string]*rpc.Publication) *publicapi.Service {
 	h.t.Helper()
 	s, err := publicapi.New(publicapi.Deps{
-		DB: h.db, Bus: h.bus, Outbox: h.outbox, Log: slog.New(slog.DiscardHandler), Now: h.clock, Compiled: compiled,
+		DB: h.db, Bus: h.bus, Outbox: h.outbox, Log: h.log, Now: h.clock, Compiled: compiled,
+		Secret: h.secret, Former: h.former, Reachable: func(a netip.Addr) bool {
+			return !slices.ContainsFunc(h.refused, func(p netip.Prefix) bool { return p.Contains(a) })
+		},
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -22,12 +22,14 @@ type row struct {
 	revision int64
 	created  time.Time
 	updated  time.Time
-	removed  bool // its name is kept, so that Declare leaves it off sale
+	sealed   map[string]publicapiapi.Sealed // the credentials by header; the API itself has none
+	removed  bool                           // its name is kept, so that Declare leaves it off sale
 }
 
-// digestOf tells one content from another; who owns it and its id do not count.
+// digestOf tells one content from another; who owns it, its id and its secrets do not
+// count.
 func digestOf(api publicapiapi.API) (string, error) {
-	api.ID, api.OwnerID = "", ""
+	api.ID, api.OwnerID, api.Credentials = "", "", nil
 	text, err := json.Marshal(api)
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", api.Name, err)
@@ -57,7 +59,8 @@ func versionOf(ctx context.Context, q db.Querier) (version int64, err error) {
 }
 
 const columns = `id, name, display_name, description, category, icon, owner_id, open_api, postman, examples,
-	pricing, quotas, target, declared, digest, revision, created_at, updated_at, removed_at`
+	pricing, quotas, target, declared, digest, revision, created_at, updated_at, removed_at,
+	metering, timeouts, validate, credentials`
 
 const findSQL = `SELECT ` + columns + ` FROM publicapi WHERE name = $1 OR id = $2`
 
@@ -106,39 +109,52 @@ func list(ctx context.Context, q db.Querier, query string, args ...any) ([]row, 
 }
 
 func scan(from interface{ Scan(...any) error }) (r row, err error) {
-	var pricing, quotas string
+	var pricing, quotas, metering, timeouts, credentials string
 	var created, updated, removed int64
+	var validate bool
 	err = from.Scan(&r.ID, &r.Name, &r.DisplayName, &r.Description, &r.Category, &r.Icon, &r.OwnerID, &r.OpenAPIJSON, &r.PostmanJSON,
-		&r.ExamplesJSON, &pricing, &quotas, &r.Target, &r.declared, &r.digest, &r.revision, &created, &updated, &removed)
+		&r.ExamplesJSON, &pricing, &quotas, &r.Target, &r.declared, &r.digest, &r.revision, &created, &updated, &removed,
+		&metering, &timeouts, &validate, &credentials)
 	if err != nil {
 		return r, err
 	}
 	r.created, r.updated, r.removed = db.Time(created), db.Time(updated), removed != 0
-	return r, errors.Join(json.Unmarshal([]byte(pricing), &r.Pricing), json.Unmarshal([]byte(quotas), &r.Quotas))
+	if validate {
+		r.Validate = &validate
+	}
+	return r, errors.Join(
+		json.Unmarshal([]byte(pricing), &r.Pricing), json.Unmarshal([]byte(quotas), &r.Quotas),
+		json.Unmarshal([]byte(metering), &r.Metering), json.Unmarshal([]byte(timeouts), &r.Timeouts),
+		json.Unmarshal([]byte(credentials), &r.sealed),
+	)
 }
 
 const putSQL = `
 	INSERT INTO publicapi (id, name, display_name, description, category, icon, owner_id, open_api, postman, examples,
-		pricing, quotas, target, declared, digest, revision, created_at, updated_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		pricing, quotas, target, declared, digest, revision, created_at, updated_at, metering, timeouts, validate, credentials)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 	ON CONFLICT (name) DO UPDATE SET display_name = excluded.display_name, description = excluded.description,
 		category = excluded.category, icon = excluded.icon, owner_id = excluded.owner_id, open_api = excluded.open_api,
 		postman = excluded.postman, examples = excluded.examples, pricing = excluded.pricing, quotas = excluded.quotas,
 		target = excluded.target, declared = excluded.declared, digest = excluded.digest, revision = excluded.revision,
-		updated_at = excluded.updated_at, removed_at = 0`
+		metering = excluded.metering, timeouts = excluded.timeouts, validate = excluded.validate,
+		credentials = excluded.credentials, updated_at = excluded.updated_at, removed_at = 0`
 
 // put puts an API on sale in place of the one of its name, whose id it keeps.
 func put(ctx context.Context, tx *db.Tx, r row) error {
-	pricing, err := json.Marshal(r.Pricing)
-	if err != nil {
-		return fmt.Errorf("store the prices of %s: %w", r.Name, err)
+	var texts [5]string
+	for i, v := range []any{r.Pricing, r.Quotas, r.Metering, r.Timeouts, r.sealed} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("store what %s costs and needs: %w", r.Name, err)
+		}
+		if texts[i] = string(text); texts[i] == "null" {
+			texts[i] = "{}"
+		}
 	}
-	quotas, err := json.Marshal(r.Quotas)
-	if err != nil {
-		return fmt.Errorf("store the quotas of %s: %w", r.Name, err)
-	}
-	_, err = tx.Exec(ctx, putSQL, r.ID, r.Name, r.DisplayName, r.Description, r.Category, r.Icon, r.OwnerID, r.OpenAPIJSON, r.PostmanJSON,
-		r.ExamplesJSON, string(pricing), string(quotas), r.Target, r.declared, r.digest, r.revision, db.Micro(r.created), db.Micro(r.updated))
+	_, err := tx.Exec(ctx, putSQL, r.ID, r.Name, r.DisplayName, r.Description, r.Category, r.Icon, r.OwnerID, r.OpenAPIJSON, r.PostmanJSON,
+		r.ExamplesJSON, texts[0], texts[1], r.Target, r.declared, r.digest, r.revision, db.Micro(r.created), db.Micro(r.updated),
+		texts[2], texts[3], r.Validate != nil && *r.Validate, texts[4])
 	if err != nil {
 		return fmt.Errorf("store the API %s: %w", r.Name, err)
 	}

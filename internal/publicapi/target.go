@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"m3o/internal/fault"
 	"m3o/internal/publicapi/publicapiapi"
@@ -18,13 +18,20 @@ import (
 // serviceTarget begins a target that is a service on the bus.
 const serviceTarget = "service:"
 
+// isHTTP says whether a target is an HTTP server.
+func isHTTP(target string) bool { return !strings.HasPrefix(target, serviceTarget) }
+
 // entry is an API of the catalogue with everything that is worked out from it.
 type entry struct {
+	terms
 	api      publicapiapi.API // with its document, also when none is stored
 	revision int64
 	document *document
-	pricing  map[string]publicapiapi.Amount // by the endpoint's name
-	quotas   map[string]publicapiapi.Amount
+	checks   map[string]*publicapiapi.Checks // by the endpoint's name, when requests are validated
+	header   map[string]publicapiapi.Sealed  // the credentials for the gateways
+	masked   map[string]publicapiapi.Secret  // the credentials as they are shown
+	broken   string                          // why no call can be served
+	shown    func() (json.RawMessage, error) // the document as callers see it
 }
 
 // build works out an API: where it is served, its document and endpoints, its
@@ -40,20 +47,41 @@ func (s *Service) build(api publicapiapi.API) (*entry, error) {
 		}
 	}
 	e := &entry{api: api}
-	if e.document, err = parse(api.Name, api.OpenAPIJSON); err != nil {
+	if e.document, err = parse(api.Name, api.OpenAPIJSON, isHTTP(api.Target)); err != nil {
 		return nil, err
 	}
 	if len(e.document.endpoints) == 0 {
-		return nil, fault.BadField("api.open_api_json", "has no operation on a path without parameters, so there is nothing to sell")
+		return nil, e.document.nothingToSell(isHTTP(api.Target))
 	}
 	if err := place(e.document.endpoints, api.Target, publication); err != nil {
 		return nil, err
 	}
-	if e.pricing, err = e.document.amounts(api.Name, "api.pricing", api.Pricing); err != nil {
-		return nil, err
+	if e.terms, err = e.document.termsOf(api); err != nil {
+		return nil, e.document.faultBefore(err)
 	}
-	e.quotas, err = e.document.amounts(api.Name, "api.quotas", api.Quotas)
-	return e, err
+	if api.Validate != nil && *api.Validate {
+		if e.checks, err = checksOf(e.document, api.OpenAPIJSON); err != nil {
+			return nil, err
+		}
+	}
+	e.shown = sync.OnceValues(e.gatewayDocument)
+	return e, nil
+}
+
+// nothingToSell says why a document has no endpoints.
+func (d *document) nothingToSell(operations bool) error {
+	if operations {
+		return d.faultBefore(fault.BadField("api.open_api_json", "has no operation, so there is nothing to sell"))
+	}
+	return fault.BadField("api.open_api_json", "has no operation on a path without parameters, so there is nothing to sell")
+}
+
+// faultBefore is the fault of the document that may be why its endpoints are not found.
+func (d *document) faultBefore(err error) error {
+	if len(d.faults) > 0 {
+		return d.faults[0]
+	}
+	return err
 }
 
 // target reads a target; the publication is that of a compiled-in service.
@@ -90,6 +118,9 @@ func documentOf(api publicapiapi.API, publication *rpc.Publication) (string, err
 	}
 	paths := map[string]any{}
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(api.Pricing)), slices.Sorted(maps.Keys(api.Quotas))) {
+		if key == everyEndpoint {
+			continue
+		}
 		name := key
 		if !strings.Contains(key, ".") {
 			name = pascal(api.Name) + "." + pascal(key)
@@ -137,10 +168,10 @@ func place(endpoints []endpoint, target string, publication *rpc.Publication) er
 			if !ok {
 				return fault.BadField("api.open_api_json", "%s: the service %s has no such function on sale", e.name, publication.Name)
 			}
-			e.method, e.path, e.stream, e.timeout = http.MethodPost, f.Path, f.Stream, f.Timeout
+			e.path, e.stream, e.timeout = f.Path, f.Stream, f.Timeout
 		case strings.HasPrefix(target, serviceTarget):
 			_, last, _ := strings.Cut(e.name, ".")
-			e.method, e.path = http.MethodPost, "/"+kebab(last)
+			e.path = "/" + kebab(last)
 		}
 	}
 	return nil
@@ -153,25 +184,6 @@ func function(publication *rpc.Publication, name string) (rpc.Function, bool) {
 		}
 	}
 	return rpc.Function{}, false
-}
-
-// amounts names prices or quotas by the endpoints that they are of.
-func (d *document) amounts(api, field string, given map[string]publicapiapi.Amount) (map[string]publicapiapi.Amount, error) {
-	found := map[string]publicapiapi.Amount{}
-	for _, key := range slices.Sorted(maps.Keys(given)) {
-		e, ok := d.find(api, key)
-		if !ok {
-			return nil, fault.BadField(field+"."+key, "names no endpoint of the document, which has %s", d.names())
-		}
-		if given[key] < 0 {
-			return nil, fault.BadField(field+"."+key, "must not be negative")
-		}
-		if _, twice := found[e.name]; twice {
-			return nil, fault.BadField(field+"."+key, "names the endpoint %s a second time", e.name)
-		}
-		found[e.name] = given[key]
-	}
-	return found, nil
 }
 
 // names lists the endpoints for a message.

@@ -62,7 +62,7 @@ type PublishOut struct {
 }
 
 func fnPublish() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Publish", Host: Host, Port: 443, Path: "/publish", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Publish", Host: Host, Port: 443, Path: "/publish", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // UpdateIn are the arguments of Update.
@@ -75,7 +75,7 @@ type UpdateOut struct {
 }
 
 func fnUpdate() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Update", Host: Host, Port: 443, Path: "/update", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Update", Host: Host, Port: 443, Path: "/update", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // RemoveIn are the arguments of Remove.
@@ -89,7 +89,7 @@ type RemoveOut struct {
 }
 
 func fnRemove() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Remove", Host: Host, Port: 443, Path: "/remove", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Remove", Host: Host, Port: 443, Path: "/remove", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // GetIn are the arguments of Get.
@@ -104,7 +104,7 @@ type GetOut struct {
 }
 
 func fnGet() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Get", Host: Host, Port: 443, Path: "/get", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Get", Host: Host, Port: 443, Path: "/get", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ListIn are the arguments of List.
@@ -117,7 +117,7 @@ type ListOut struct {
 }
 
 func fnList() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ExploreIndexIn are the arguments of ExploreIndex.
@@ -132,7 +132,7 @@ type ExploreIndexOut struct {
 }
 
 func fnExploreIndex() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "ExploreIndex", Host: Host, Port: 443, Path: "/explore/index", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "ExploreIndex", Host: Host, Port: 443, Path: "/explore/index", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ExploreSearchIn are the arguments of ExploreSearch.
@@ -147,7 +147,7 @@ type ExploreSearchOut struct {
 }
 
 func fnExploreSearch() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "ExploreSearch", Host: Host, Port: 443, Path: "/explore/search", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "ExploreSearch", Host: Host, Port: 443, Path: "/explore/search", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ExploreAPIIn are the arguments of ExploreAPI.
@@ -162,7 +162,7 @@ type ExploreAPIOut struct {
 }
 
 func fnExploreAPI() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "ExploreAPI", Host: Host, Port: 443, Path: "/explore/api", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "ExploreAPI", Host: Host, Port: 443, Path: "/explore/api", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ListCategoriesIn are the arguments of ListCategories.
@@ -175,7 +175,7 @@ type ListCategoriesOut struct {
 }
 
 func fnListCategories() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "ListCategories", Host: Host, Port: 443, Path: "/explore/list-categories", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "ListCategories", Host: Host, Port: 443, Path: "/explore/list-categories", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // PricingIn are the arguments of Pricing.
@@ -188,7 +188,7 @@ type PricingOut struct {
 }
 
 func fnPricing() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Pricing", Host: Host, Port: 443, Path: "/explore/pricing", Method: rpc.Any, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Pricing", Host: Host, Port: 443, Path: "/explore/pricing", Method: rpc.Any, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // OpenAPIIn are the arguments of OpenAPI.
@@ -202,7 +202,7 @@ type OpenAPIOut struct {
 }
 
 func fnOpenAPI() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "OpenAPI", Host: Host, Port: 443, Path: "/openapi/{name}", Method: http.MethodGet, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "OpenAPI", Host: Host, Port: 443, Path: "/openapi/{name}", Method: http.MethodGet, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // PostmanIn are the arguments of Postman.
@@ -216,7 +216,7 @@ type PostmanOut struct {
 }
 
 func fnPostman() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Postman", Host: Host, Port: 443, Path: "/postman/{name}", Method: http.MethodGet, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Postman", Host: Host, Port: 443, Path: "/postman/{name}", Method: http.MethodGet, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // SnapshotIn are the arguments of Snapshot.
@@ -229,7 +229,7 @@ type SnapshotOut struct {
 }
 
 func fnSnapshot() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Snapshot", Host: Host, Port: 443, Path: "/snapshot", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Snapshot", Host: Host, Port: 443, Path: "/snapshot", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // DeclareIn are the arguments of Declare.
@@ -242,7 +242,7 @@ type DeclareOut struct {
 }
 
 func fnDeclare() rpc.Function {
-	return rpc.Function{Service: "publicapi", Name: "Declare", Host: Host, Port: 443, Path: "/declare", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "publicapi", Name: "Declare", Host: Host, Port: 443, Path: "/declare", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -310,98 +310,6 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 	}
-}
-
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Publish calls the function of that name.
-func (c Client) Publish(ctx context.Context, api API) (err error) {
-	_, err = rpc.Call[PublishIn, PublishOut](ctx, c.bus, fnPublish(), &PublishIn{API: api})
-	return err
-}
-
-// Update calls the function of that name.
-func (c Client) Update(ctx context.Context, api API) (err error) {
-	_, err = rpc.Call[UpdateIn, UpdateOut](ctx, c.bus, fnUpdate(), &UpdateIn{API: api})
-	return err
-}
-
-// Remove calls the function of that name.
-func (c Client) Remove(ctx context.Context, name string, id string) (err error) {
-	_, err = rpc.Call[RemoveIn, RemoveOut](ctx, c.bus, fnRemove(), &RemoveIn{Name: name, ID: id})
-	return err
-}
-
-// Get calls the function of that name.
-func (c Client) Get(ctx context.Context, name string, id string) (api API, err error) {
-	out, err := rpc.Call[GetIn, GetOut](ctx, c.bus, fnGet(), &GetIn{Name: name, ID: id})
-	return out.API, err
-}
-
-// List calls the function of that name.
-func (c Client) List(ctx context.Context) (apis []API, err error) {
-	out, err := rpc.Call[ListIn, ListOut](ctx, c.bus, fnList(), &ListIn{})
-	return out.Apis, err
-}
-
-// ExploreIndex calls the function of that name.
-func (c Client) ExploreIndex(ctx context.Context, limit int, offset int) (apis []Summary, err error) {
-	out, err := rpc.Call[ExploreIndexIn, ExploreIndexOut](ctx, c.bus, fnExploreIndex(), &ExploreIndexIn{Limit: limit, Offset: offset})
-	return out.Apis, err
-}
-
-// ExploreSearch calls the function of that name.
-func (c Client) ExploreSearch(ctx context.Context, searchTerm string, categories []string) (apis []Summary, err error) {
-	out, err := rpc.Call[ExploreSearchIn, ExploreSearchOut](ctx, c.bus, fnExploreSearch(), &ExploreSearchIn{SearchTerm: searchTerm, Categories: categories})
-	return out.Apis, err
-}
-
-// ExploreAPI calls the function of that name.
-func (c Client) ExploreAPI(ctx context.Context, name string) (summary Summary, api API, err error) {
-	out, err := rpc.Call[ExploreAPIIn, ExploreAPIOut](ctx, c.bus, fnExploreAPI(), &ExploreAPIIn{Name: name})
-	return out.Summary, out.API, err
-}
-
-// ListCategories calls the function of that name.
-func (c Client) ListCategories(ctx context.Context) (categories []string, err error) {
-	out, err := rpc.Call[ListCategoriesIn, ListCategoriesOut](ctx, c.bus, fnListCategories(), &ListCategoriesIn{})
-	return out.Categories, err
-}
-
-// Pricing calls the function of that name.
-func (c Client) Pricing(ctx context.Context) (prices []Price, err error) {
-	out, err := rpc.Call[PricingIn, PricingOut](ctx, c.bus, fnPricing(), &PricingIn{})
-	return out.Prices, err
-}
-
-// OpenAPI calls the function of that name.
-func (c Client) OpenAPI(ctx context.Context, name string) (httpResponseBody any, err error) {
-	out, err := rpc.Call[OpenAPIIn, OpenAPIOut](ctx, c.bus, fnOpenAPI(), &OpenAPIIn{Name: name})
-	return out.HTTPResponseBody, err
-}
-
-// Postman calls the function of that name.
-func (c Client) Postman(ctx context.Context, name string) (httpResponseBody any, err error) {
-	out, err := rpc.Call[PostmanIn, PostmanOut](ctx, c.bus, fnPostman(), &PostmanIn{Name: name})
-	return out.HTTPResponseBody, err
-}
-
-// Snapshot calls the function of that name.
-func (c Client) Snapshot(ctx context.Context) (catalogue Catalogue, err error) {
-	out, err := rpc.Call[SnapshotIn, SnapshotOut](ctx, c.bus, fnSnapshot(), &SnapshotIn{})
-	return out.Catalogue, err
-}
-
-// Declare calls the function of that name.
-func (c Client) Declare(ctx context.Context, apis []API) (err error) {
-	_, err = rpc.Call[DeclareIn, DeclareOut](ctx, c.bus, fnDeclare(), &DeclareIn{Apis: apis})
-	return err
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -479,11 +387,203 @@ func (Unassigned) Declare(ctx context.Context, apis []API) (err error) {
 	return rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of publicapi.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Publish calls the function of that name.
+func (c Client) Publish(ctx context.Context, api API) (err error) {
+	_, err = rpc.Call[PublishIn, PublishOut](ctx, c.caller, fnPublish(), &PublishIn{API: api})
+	return err
+}
+
+// Update calls the function of that name.
+func (c Client) Update(ctx context.Context, api API) (err error) {
+	_, err = rpc.Call[UpdateIn, UpdateOut](ctx, c.caller, fnUpdate(), &UpdateIn{API: api})
+	return err
+}
+
+// Remove calls the function of that name.
+func (c Client) Remove(ctx context.Context, name string, id string) (err error) {
+	_, err = rpc.Call[RemoveIn, RemoveOut](ctx, c.caller, fnRemove(), &RemoveIn{Name: name, ID: id})
+	return err
+}
+
+// Get calls the function of that name.
+func (c Client) Get(ctx context.Context, name string, id string) (api API, err error) {
+	out, err := rpc.Call[GetIn, GetOut](ctx, c.caller, fnGet(), &GetIn{Name: name, ID: id})
+	return out.API, err
+}
+
+// List calls the function of that name.
+func (c Client) List(ctx context.Context) (apis []API, err error) {
+	out, err := rpc.Call[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{})
+	return out.Apis, err
+}
+
+// ExploreIndex calls the function of that name.
+func (c Client) ExploreIndex(ctx context.Context, limit int, offset int) (apis []Summary, err error) {
+	out, err := rpc.Call[ExploreIndexIn, ExploreIndexOut](ctx, c.caller, fnExploreIndex(), &ExploreIndexIn{Limit: limit, Offset: offset})
+	return out.Apis, err
+}
+
+// ExploreSearch calls the function of that name.
+func (c Client) ExploreSearch(ctx context.Context, searchTerm string, categories []string) (apis []Summary, err error) {
+	out, err := rpc.Call[ExploreSearchIn, ExploreSearchOut](ctx, c.caller, fnExploreSearch(), &ExploreSearchIn{SearchTerm: searchTerm, Categories: categories})
+	return out.Apis, err
+}
+
+// ExploreAPI calls the function of that name.
+func (c Client) ExploreAPI(ctx context.Context, name string) (summary Summary, api API, err error) {
+	out, err := rpc.Call[ExploreAPIIn, ExploreAPIOut](ctx, c.caller, fnExploreAPI(), &ExploreAPIIn{Name: name})
+	return out.Summary, out.API, err
+}
+
+// ListCategories calls the function of that name.
+func (c Client) ListCategories(ctx context.Context) (categories []string, err error) {
+	out, err := rpc.Call[ListCategoriesIn, ListCategoriesOut](ctx, c.caller, fnListCategories(), &ListCategoriesIn{})
+	return out.Categories, err
+}
+
+// Pricing calls the function of that name.
+func (c Client) Pricing(ctx context.Context) (prices []Price, err error) {
+	out, err := rpc.Call[PricingIn, PricingOut](ctx, c.caller, fnPricing(), &PricingIn{})
+	return out.Prices, err
+}
+
+// OpenAPI calls the function of that name.
+func (c Client) OpenAPI(ctx context.Context, name string) (httpResponseBody any, err error) {
+	out, err := rpc.Call[OpenAPIIn, OpenAPIOut](ctx, c.caller, fnOpenAPI(), &OpenAPIIn{Name: name})
+	return out.HTTPResponseBody, err
+}
+
+// Postman calls the function of that name.
+func (c Client) Postman(ctx context.Context, name string) (httpResponseBody any, err error) {
+	out, err := rpc.Call[PostmanIn, PostmanOut](ctx, c.caller, fnPostman(), &PostmanIn{Name: name})
+	return out.HTTPResponseBody, err
+}
+
+// Snapshot calls the function of that name.
+func (c Client) Snapshot(ctx context.Context) (catalogue Catalogue, err error) {
+	out, err := rpc.Call[SnapshotIn, SnapshotOut](ctx, c.caller, fnSnapshot(), &SnapshotIn{})
+	return out.Catalogue, err
+}
+
+// Declare calls the function of that name.
+func (c Client) Declare(ctx context.Context, apis []API) (err error) {
+	_, err = rpc.Call[DeclareIn, DeclareOut](ctx, c.caller, fnDeclare(), &DeclareIn{Apis: apis})
+	return err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Publish calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Publish(ctx context.Context, api API) *rpc.Answers[PublishOut] {
+	return rpc.Multicast[PublishIn, PublishOut](ctx, c.caller, fnPublish(), &PublishIn{API: api})
+}
+
+// Update calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Update(ctx context.Context, api API) *rpc.Answers[UpdateOut] {
+	return rpc.Multicast[UpdateIn, UpdateOut](ctx, c.caller, fnUpdate(), &UpdateIn{API: api})
+}
+
+// Remove calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Remove(ctx context.Context, name string, id string) *rpc.Answers[RemoveOut] {
+	return rpc.Multicast[RemoveIn, RemoveOut](ctx, c.caller, fnRemove(), &RemoveIn{Name: name, ID: id})
+}
+
+// Get calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Get(ctx context.Context, name string, id string) *rpc.Answers[GetOut] {
+	return rpc.Multicast[GetIn, GetOut](ctx, c.caller, fnGet(), &GetIn{Name: name, ID: id})
+}
+
+// List calls the function of that name and does not wait for the answers.
+func (c MulticastClient) List(ctx context.Context) *rpc.Answers[ListOut] {
+	return rpc.Multicast[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{})
+}
+
+// ExploreIndex calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ExploreIndex(ctx context.Context, limit int, offset int) *rpc.Answers[ExploreIndexOut] {
+	return rpc.Multicast[ExploreIndexIn, ExploreIndexOut](ctx, c.caller, fnExploreIndex(), &ExploreIndexIn{Limit: limit, Offset: offset})
+}
+
+// ExploreSearch calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ExploreSearch(ctx context.Context, searchTerm string, categories []string) *rpc.Answers[ExploreSearchOut] {
+	return rpc.Multicast[ExploreSearchIn, ExploreSearchOut](ctx, c.caller, fnExploreSearch(), &ExploreSearchIn{SearchTerm: searchTerm, Categories: categories})
+}
+
+// ExploreAPI calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ExploreAPI(ctx context.Context, name string) *rpc.Answers[ExploreAPIOut] {
+	return rpc.Multicast[ExploreAPIIn, ExploreAPIOut](ctx, c.caller, fnExploreAPI(), &ExploreAPIIn{Name: name})
+}
+
+// ListCategories calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ListCategories(ctx context.Context) *rpc.Answers[ListCategoriesOut] {
+	return rpc.Multicast[ListCategoriesIn, ListCategoriesOut](ctx, c.caller, fnListCategories(), &ListCategoriesIn{})
+}
+
+// Pricing calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Pricing(ctx context.Context) *rpc.Answers[PricingOut] {
+	return rpc.Multicast[PricingIn, PricingOut](ctx, c.caller, fnPricing(), &PricingIn{})
+}
+
+// OpenAPI calls the function of that name and does not wait for the answers.
+func (c MulticastClient) OpenAPI(ctx context.Context, name string) *rpc.Answers[OpenAPIOut] {
+	return rpc.Multicast[OpenAPIIn, OpenAPIOut](ctx, c.caller, fnOpenAPI(), &OpenAPIIn{Name: name})
+}
+
+// Postman calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Postman(ctx context.Context, name string) *rpc.Answers[PostmanOut] {
+	return rpc.Multicast[PostmanIn, PostmanOut](ctx, c.caller, fnPostman(), &PostmanIn{Name: name})
+}
+
+// Snapshot calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Snapshot(ctx context.Context) *rpc.Answers[SnapshotOut] {
+	return rpc.Multicast[SnapshotIn, SnapshotOut](ctx, c.caller, fnSnapshot(), &SnapshotIn{})
+}
+
+// Declare calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Declare(ctx context.Context, apis []API) *rpc.Answers[DeclareOut] {
+	return rpc.Multicast[DeclareIn, DeclareOut](ctx, c.caller, fnDeclare(), &DeclareIn{Apis: apis})
+}
+
+// MulticastTrigger fires the events of publicapi.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of publicapi.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnCatalogueChangedIn is what OnCatalogueChanged tells.
 type OnCatalogueChangedIn struct {
@@ -493,26 +593,30 @@ type OnCatalogueChangedIn struct {
 type OnCatalogueChangedOut struct {
 }
 
+func fnOnCatalogueChanged() rpc.Function {
+	return rpc.Function{Service: "publicapi", Name: "OnCatalogueChanged", Host: Host, Port: 417, Path: "/on-catalogue-changed", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
 // OnCatalogueChanged: the catalogue has changed; whoever holds a snapshot must take a new one before answering.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnCatalogueChanged(ctx context.Context) error {
-	_, err := rpc.Fire[OnCatalogueChangedIn, OnCatalogueChangedOut](ctx, t.bus, Host, "on-catalogue-changed", &OnCatalogueChangedIn{})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnCatalogueChanged(ctx context.Context) *rpc.Answers[OnCatalogueChangedOut] {
+	return rpc.Multicast[OnCatalogueChangedIn, OnCatalogueChangedOut](ctx, t.caller, fnOnCatalogueChanged(), &OnCatalogueChangedIn{})
 }
 
-// ListenOnCatalogueChanged makes call a sink of OnCatalogueChanged for a group: one of the group gets each firing.
-func ListenOnCatalogueChanged(b bus.Bus, group string, call func(ctx context.Context) (err error)) (stop func()) {
-	return ListenOnCatalogueChangedAt(b, Host, group, call)
-}
-
-// ListenOnCatalogueChangedAt is ListenOnCatalogueChanged for a source that runs under another host.
-func ListenOnCatalogueChangedAt(b bus.Bus, host, group string, call func(ctx context.Context) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-catalogue-changed", group, func(ctx context.Context, in *OnCatalogueChangedIn) (out OnCatalogueChangedOut, err error) {
+// OnCatalogueChanged makes call a sink of OnCatalogueChanged until stop is called.
+func (h Hook) OnCatalogueChanged(call func(ctx context.Context) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnCatalogueChanged(), func(ctx context.Context, in *OnCatalogueChangedIn) (out OnCatalogueChangedOut, err error) {
 		err = call(ctx)
 		return out, err
 	})
 }
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string
