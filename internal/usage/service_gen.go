@@ -4,45 +4,44 @@ package usage
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"m3o/internal/bus"
 	"m3o/internal/config"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 	"m3o/internal/usage/usageapi"
 	"m3o/pkg/events/proto/customers"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica             rpc.Replica
 	metricRecordedCalls prometheus.Counter
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
+	s.replica = rpc.Replica{Host: "usage", ID: id.New("rep"), Version: Version}
 	s.metricRecordedCalls = prometheus.NewCounter(prometheus.CounterOpts{Name: "usage_recorded_calls", Help: "Calls recorded."})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricRecordedCalls} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of usage: %w", err)
-		}
-	}
-	return s, nil
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricRecordedCalls)
 }
 
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
 // IncrementRecordedCalls adds to the counter. Calls recorded.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementRecordedCalls(count int) {
-	if value := float64(count); value > 0 {
-		s.metricRecordedCalls.Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementRecordedCalls(count int) error {
+	return rpc.Count(s.metricRecordedCalls, float64(count))
 }
 
 var _ usageapi.Service = (*Service)(nil)
@@ -57,8 +56,11 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions and its sinks. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
+	var routes []rpc.Route
+	routes = append(routes, usageapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(usageapi.Host, usageapi.Documents()))
 	stops := []func(){
-		rpc.Register(b, usageapi.Routes(s)),
+		rpc.Register(b, s.replica, routes),
 		b.Subscribe("customers", "usage", rpc.Sink("usage", s.OnCustomers)),
 	}
 	return func() {

@@ -5,14 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"m3o/internal/db"
 	"m3o/internal/money"
-	"m3o/internal/page"
 	"m3o/internal/usage/usageapi"
 )
 
@@ -42,89 +39,6 @@ func lockLeases(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (map[stri
 		}
 	}
 	return closed, nil
-}
-
-const isRecordedSQL = `SELECT COUNT(*) FROM usage_records WHERE customer_id = $1 AND time = $2 AND request_id = $3`
-
-func isRecorded(ctx context.Context, tx *db.Tx, call usageapi.Call) (bool, error) {
-	var n int64
-	if err := tx.QueryRow(ctx, isRecordedSQL, call.CustomerID, db.Micro(call.Time), call.RequestID).Scan(&n); err != nil {
-		return false, fmt.Errorf("look for call %s: %w", call.RequestID, err)
-	}
-	return n > 0, nil
-}
-
-const insertRecordsSQL = `
-	INSERT INTO usage_records (request_id, customer_id, key_id, service, endpoint, status, price, duration_us, time, lease_id)
-	VALUES %s ON CONFLICT (customer_id, time, request_id) DO NOTHING`
-
-// recordsPerStatement: SQLite looks named parameters up one by one, so a long
-// statement costs it more than a few short ones; Postgres wants few round trips.
-const recordsPerStatement = 10
-
-// Recording must not keep a small machine from answering calls: between two
-// statements it lets go of the processor, unless so many calls wait that it would
-// fall behind.
-const (
-	nap       = 100 * time.Microsecond
-	unhurried = 1500
-)
-
-// errSeen says that some of the calls have been recorded before.
-var errSeen = errors.New("a call has been recorded before")
-
-// insertRecords inserts calls. errSeen means that some were there already, and
-// that the transaction must be given up.
-func insertRecords(ctx context.Context, tx *db.Tx, calls []usageapi.Call) error {
-	for chunk := range slices.Chunk(calls, recordsPerStatement) {
-		if len(calls) <= unhurried {
-			time.Sleep(nap)
-		}
-		inserted, err := insertChunk(ctx, tx, chunk)
-		if err != nil {
-			return fmt.Errorf("insert records: %w", err)
-		}
-		if inserted != len(chunk) {
-			return errSeen
-		}
-	}
-	return nil
-}
-
-func insertChunk(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (int, error) {
-	const columns = 10
-	var text strings.Builder
-	args := make([]any, 0, columns*len(calls))
-	for i, c := range calls {
-		if i > 0 {
-			text.WriteString(", ")
-		}
-		text.WriteString("(" + db.In(len(args)+1, columns) + ")")
-		args = append(args, c.RequestID, c.CustomerID, c.KeyID, c.Service, c.Endpoint, c.Status, int64(c.Price), c.Duration.Microseconds(), db.Micro(c.Time), c.Lease)
-	}
-	result, err := tx.Exec(ctx, fmt.Sprintf(insertRecordsSQL, text.String()), args...)
-	if err != nil {
-		return 0, err
-	}
-	n, err := result.RowsAffected()
-	return int(n), err
-}
-
-// unseen are the calls that have not been recorded, each once.
-func unseen(ctx context.Context, tx *db.Tx, calls []usageapi.Call) ([]usageapi.Call, error) {
-	var fresh []usageapi.Call
-	seen := map[string]bool{}
-	for _, call := range calls {
-		known, err := isRecorded(ctx, tx, call)
-		if err != nil {
-			return nil, err
-		}
-		if !known && !seen[call.RequestID] {
-			fresh = append(fresh, call)
-		}
-		seen[call.RequestID] = true
-	}
-	return fresh, nil
 }
 
 const (
@@ -251,13 +165,27 @@ func lockAllowance(ctx context.Context, tx *db.Tx, customerID, name string, now 
 	return allotted, nil
 }
 
-const insertQuotaLeaseSQL = `
-	INSERT INTO usage_quota_leases (id, customer_id, month, name, granted, used, expires_at) VALUES ($1, $2, $3, $4, $5, 0, $6)`
+const unusedByOthersSQL = `
+	SELECT CAST(COALESCE(SUM(granted - used), 0) AS BIGINT) FROM usage_quota_leases
+	WHERE customer_id = $1 AND month = $2 AND name = $3 AND expires_at > $4 AND granted > used AND holder <> $5`
 
-func insertQuotaLease(ctx context.Context, tx *db.Tx, customerID, month, name string, lease usageapi.QuotaLease) error {
-	_, err := tx.Exec(ctx, insertQuotaLeaseSQL, lease.ID, customerID, month, name, lease.Granted, db.Micro(lease.Expires))
+// unusedByOthers is how much of an allowance other holders have not used up, as far as
+// that is known here.
+func unusedByOthers(ctx context.Context, tx *db.Tx, a allowance, now time.Time) (units int64, err error) {
+	err = tx.QueryRow(ctx, unusedByOthersSQL, a.customerID, month(now), a.name, db.Micro(now), a.holder).Scan(&units)
 	if err != nil {
-		return fmt.Errorf("lease allowance %s: %w", name, err)
+		return 0, fmt.Errorf("add up what others hold of %s: %w", a.name, err)
+	}
+	return units, nil
+}
+
+const insertQuotaLeaseSQL = `
+	INSERT INTO usage_quota_leases (id, customer_id, month, name, granted, used, expires_at, holder) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)`
+
+func insertQuotaLease(ctx context.Context, tx *db.Tx, a allowance, month string, lease usageapi.QuotaLease) error {
+	_, err := tx.Exec(ctx, insertQuotaLeaseSQL, lease.ID, a.customerID, month, a.name, lease.Granted, db.Micro(lease.Expires), a.holder)
+	if err != nil {
+		return fmt.Errorf("lease allowance %s: %w", a.name, err)
 	}
 	return nil
 }
@@ -322,38 +250,12 @@ func listDays(ctx context.Context, q db.Querier, customerID, from, to string) ([
 	return days, rows.Err()
 }
 
-const listRecordsSQL = `
-	SELECT request_id, key_id, service, endpoint, status, price, duration_us, time FROM usage_records
-	WHERE customer_id = $1 AND (time, request_id) < ($2, $3) ORDER BY time DESC, request_id DESC LIMIT $4`
-
-// listRecords are a customer's calls before a cursor, newest first.
-func listRecords(ctx context.Context, q db.Querier, customerID string, before page.Cursor, limit int) ([]usageapi.Record, error) {
-	if before == (page.Cursor{}) {
-		before.Time = math.MaxInt64
-	}
-	rows, err := q.Query(ctx, listRecordsSQL, customerID, before.Time, before.ID, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list records: %w", err)
-	}
-	defer rows.Close()
-	records := []usageapi.Record{}
-	for rows.Next() {
-		var r usageapi.Record
-		var price, micro int64
-		if err := rows.Scan(&r.RequestID, &r.KeyID, &r.Service, &r.Endpoint, &r.Status, &price, &r.DurationUS, &micro); err != nil {
-			return nil, err
-		}
-		r.Price, r.Time = money.Micros(price), db.Time(micro)
-		records = append(records, r)
-	}
-	return records, rows.Err()
-}
-
 // deleteCustomer deletes everything recorded about a customer. Leases of money
 // keep their fence: they are closed, and nameless.
 func deleteCustomer(ctx context.Context, tx *db.Tx, customerID string) error {
 	for _, statement := range []string{
-		`DELETE FROM usage_records WHERE customer_id = $1`,
+		`DELETE FROM usage_packs WHERE customer_id = $1`,
+		`DELETE FROM usage_marks WHERE customer_id = $1`,
 		`DELETE FROM usage_days WHERE customer_id = $1`,
 		`DELETE FROM usage_free WHERE customer_id = $1`,
 		`DELETE FROM usage_quota_leases WHERE customer_id = $1`,

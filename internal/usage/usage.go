@@ -26,12 +26,11 @@ import (
 	"m3o/pkg/events/proto/requests"
 )
 
-// maxAgain bounds how often a batch is tried whose calls somebody else records at
-// the same time.
-const maxAgain = 10
-
 // quotaTTL is how long a gateway may hold a part of an allowance.
 const quotaTTL = time.Minute
+
+// restEvery is after how many customers recording makes way for requests.
+const restEvery = 4
 
 // Deps is what the service needs.
 type Deps struct {
@@ -43,6 +42,7 @@ type Deps struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Billing billingapi.Service
+	Durable bool // what is recorded is on the disk before Record returns, since the journal it comes from is
 }
 
 // Service is the usage service.
@@ -50,9 +50,11 @@ type Service struct {
 	settings
 	db      *db.DB
 	outbox  *outbox.Outbox
-	trigger usageapi.Trigger
+	trigger usageapi.MulticastTrigger
+	log     *slog.Logger
 	now     func() time.Time
 	billing billingapi.Service
+	durable bool
 }
 
 // New makes the service.
@@ -61,7 +63,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{settings: set, db: d.DB, outbox: d.Outbox, trigger: usageapi.NewTrigger(d.Bus), now: d.Now, billing: d.Billing}, nil
+	return &Service{settings: set, db: d.DB, outbox: d.Outbox, trigger: usageapi.NewMulticastTrigger(d.Bus), log: d.Log, now: d.Now, billing: d.Billing, durable: d.Durable}, nil
 }
 
 // Read implements usageapi.Service.
@@ -161,7 +163,7 @@ func (s *Service) readable(ctx context.Context, customerID string) (string, erro
 }
 
 func (s *Service) flush(ctx context.Context, customerID string) error {
-	if err := s.trigger.OnFlush(ctx, customerID); err != nil {
+	if err := s.trigger.OnFlush(ctx, customerID).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "calls are waiting to be recorded: try again in a moment").After(time.Second)
 	}
 	return nil
@@ -172,16 +174,10 @@ func (s *Service) flush(ctx context.Context, customerID string) error {
 func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, error) {
 	var refused []string
 	var recorded int
-	try := func(again bool) error {
-		return s.db.Batch(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-			refused, recorded, err = s.record(ctx, tx, calls, again)
-			return err
-		})
-	}
-	err := try(false)
-	for n := 0; errors.Is(err, errSeen) && n < maxAgain; n++ { // handed in again, as after a restart
-		err = try(true)
-	}
+	err := s.db.Batch(s.strength(ctx), func(tx *db.Tx) (err error) {
+		refused, recorded, err = s.record(ctx, tx, calls)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -189,36 +185,48 @@ func (s *Service) Record(ctx context.Context, calls []usageapi.Call) ([]string, 
 	return refused, nil
 }
 
+// strength is that of the journal which the calls come from: what that can give back
+// after a crash of the machine, the store need not have on the disk yet.
+func (s *Service) strength(ctx context.Context) context.Context {
+	if s.durable {
+		return ctx
+	}
+	return db.Relaxed(ctx)
+}
+
 // record does it in an order that every batch keeps, so that two of them cannot
-// wait for each other: leases, rows, counters, the fact. Only when calls come again
-// is each looked for first.
-func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call, again bool) (refused []string, recorded int, err error) {
+// wait for each other: leases, calls, counters, the fact.
+func (s *Service) record(ctx context.Context, tx *db.Tx, calls []usageapi.Call) (refused []string, recorded int, err error) {
 	closed, err := lockLeases(ctx, tx, calls)
 	if err != nil {
 		return nil, 0, err
 	}
-	open := make([]usageapi.Call, 0, len(calls))
-	for _, call := range calls {
-		if !closed[call.Lease] {
-			open = append(open, call)
-			continue
+	var open []usageapi.Call
+	batch := byCustomer(calls)
+	for i, customerID := range sorted(batch) {
+		if i%restEvery == 0 {
+			db.Rest() // nobody waits for a record, and somebody may wait for an answer
 		}
-		known, err := isRecorded(ctx, tx, call) // handed in again after its lease was closed
+		fresh, err := unseen(ctx, tx, customerID, batch[customerID])
 		if err != nil {
 			return nil, 0, err
 		}
-		if !known {
-			refused = append(refused, call.RequestID)
+		from := len(open)
+		for _, call := range fresh {
+			if closed[call.Lease] {
+				refused = append(refused, call.RequestID)
+			} else {
+				open = append(open, call)
+			}
 		}
-	}
-	if again {
-		if open, err = unseen(ctx, tx, open); err != nil {
+		if err := insertCalls(ctx, tx, customerID, open[from:]); err != nil {
 			return nil, 0, err
 		}
 	}
-	if err := insertRecords(ctx, tx, open); err != nil || len(open) == 0 {
-		return refused, 0, err
+	if len(open) == 0 {
+		return refused, 0, nil
 	}
+	db.Rest()
 	sums, err := sum(open)
 	if err != nil {
 		return nil, 0, err
@@ -277,36 +285,77 @@ func endpointPath(endpoint string) string {
 	return strings.ToLower(name)
 }
 
+// How often other holders are asked for what one lacks, and how long is waited after the
+// first time, then four times as long each: what they give back may be taken by another
+// before it gets there, and what they were just granted may still be on its way to them.
+const (
+	maxRecalls  = 4
+	recallPause = 2 * time.Millisecond
+)
+
+// errElsewhere says that others hold some of the allowance.
+var errElsewhere = errors.New("other gateways hold a part of the allowance")
+
 // LeaseQuota implements usageapi.Service. A lease whose answer gets lost comes
 // back when it expires.
-func (s *Service) LeaseQuota(ctx context.Context, customerID, name string, limit, want int64) (usageapi.QuotaLease, error) {
+func (s *Service) LeaseQuota(ctx context.Context, customerID, holder, name string, limit, want int64) (usageapi.QuotaLease, error) {
 	if want <= 0 {
 		return usageapi.QuotaLease{}, fault.BadField("want", "must be above zero")
 	}
-	out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (usageapi.LeaseQuotaOut, error) {
-		lease, err := s.leaseQuota(ctx, tx, customerID, name, limit, want)
-		return usageapi.LeaseQuotaOut{Lease: lease}, err
-	})
-	return out.Lease, err
+	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
+		out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (usageapi.LeaseQuotaOut, error) {
+			lease, err := s.leaseQuota(ctx, tx, allowance{customerID, holder, name}, limit, want, recalls)
+			return usageapi.LeaseQuotaOut{Lease: lease}, err
+		})
+		if !errors.Is(err, errElsewhere) {
+			return out.Lease, err
+		}
+		if err := s.trigger.OnQuotaRecall(ctx, customerID, name, holder).Err(); err != nil {
+			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", customerID, "allowance", name, "error", err)
+		}
+		if recalls == 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return usageapi.QuotaLease{}, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
-func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, customerID, name string, limit, want int64) (usageapi.QuotaLease, error) {
+// allowance is who wants some of which allowance.
+type allowance struct{ customerID, holder, name string }
+
+// leaseQuota grants what is left, errElsewhere if that is nothing and others may have
+// some. Of what several want, one leaves half to the others.
+func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, a allowance, limit, want int64, recalls int) (usageapi.QuotaLease, error) {
 	now := s.now()
 	_, monthEnd := monthTimes(now)
 	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL)}
 	if lease.Expires.After(monthEnd) {
 		lease.Expires = monthEnd
 	}
-	used, err := lockAllowance(ctx, tx, customerID, name, now)
+	used, err := lockAllowance(ctx, tx, a.customerID, a.name, now)
 	if err != nil {
 		return usageapi.QuotaLease{}, err
 	}
-	lease.Granted = max(min(want, limit-used), 0)
-	if lease.Granted == 0 {
-		return lease, nil
+	others, err := unusedByOthers(ctx, tx, a, now)
+	if err != nil {
+		return usageapi.QuotaLease{}, err
 	}
-	lease.ID = id.New("qls")
-	return lease, insertQuotaLease(ctx, tx, customerID, month(now), name, lease)
+	lease.Elsewhere = others > 0
+	left := max(limit-used, 0)
+	switch {
+	case left == 0 && others > 0 && recalls < maxRecalls:
+		return usageapi.QuotaLease{}, errElsewhere
+	case left == 0:
+		return lease, nil
+	case others > 0 || recalls > 0:
+		left -= left / 2
+	}
+	lease.ID, lease.Granted = id.New("qls"), min(want, left)
+	return lease, insertQuotaLease(ctx, tx, a, month(now), lease)
 }
 
 // KeepQuota implements usageapi.Service. Keeping the same again changes nothing

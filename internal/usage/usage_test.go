@@ -64,7 +64,7 @@ func at(text string) time.Time {
 // mutating call delivered twice.
 func each(t *testing.T, body func(t *testing.T, s usageapi.Service, r *room)) {
 	t.Parallel()
-	contract := rpctest.Contract[usageapi.Service]{Routes: usageapi.Routes, Client: usageapi.NewClient}
+	contract := rpctest.Contract[usageapi.Service]{Routes: usageapi.Routes, Client: func(b bus.Bus) usageapi.Service { return usageapi.NewClient(b) }}
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s, r := newRoom(t, d)
 		body(t, s, r)
@@ -263,7 +263,7 @@ func TestAnAllowanceIsNeverLeasedBeyondItsLimit(t *testing.T) {
 		grants := make(chan usageapi.QuotaLease, 20)
 		for range 20 {
 			wait.Go(func() {
-				lease, err := s.LeaseQuota(ctx, "cus_a", usageapi.FreeCalls, 50, 7)
+				lease, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.FreeCalls, 50, 7)
 				if err != nil {
 					t.Error(err)
 				}
@@ -285,7 +285,7 @@ func TestAnAllowanceIsNeverLeasedBeyondItsLimit(t *testing.T) {
 		if sum > 50 {
 			t.Fatalf("%d of 50 were leased", sum)
 		}
-		if more, err := s.LeaseQuota(ctx, "cus_a", usageapi.FreeCalls, 50, 7); err != nil || sum == 50 && more.Granted != 0 {
+		if more, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.FreeCalls, 50, 7); err != nil || sum == 50 && more.Granted != 0 {
 			t.Fatalf("%+v %v", more, err)
 		}
 	})
@@ -296,14 +296,14 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s, r := newRoom(t, d)
 		ctx := t.Context()
-		lease, err := s.LeaseQuota(ctx, "cus_a", usageapi.EndpointQuota+"Demo.Paid", 10, 8)
+		lease, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 8)
 		if err != nil || lease.Granted != 8 {
 			t.Fatalf("%+v %v", lease, err)
 		}
 		record(t, s, r.calls(0, 3, func(c *usageapi.Call) { c.Price, c.Quotas = 0, []string{lease.ID} }), 0)
 		left := func(want int64) {
 			t.Helper()
-			if more, err := s.LeaseQuota(ctx, "cus_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil || more.Granted != want {
+			if more, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil || more.Granted != want {
 				t.Fatalf("granted %d, want %d (%v)", more.Granted, want, err)
 			} else if more.ID != "" {
 				if _, err := s.KeepQuota(ctx, map[string]int64{more.ID: 0}); err != nil {
@@ -320,7 +320,7 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		left(7)
-		if _, err := s.LeaseQuota(ctx, "cus_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil {
+		if _, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil {
 			t.Fatal(err)
 		}
 		left(0)
@@ -331,11 +331,42 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 	})
 }
 
+func TestWhatOthersCanDoWithoutOfAnAllowanceIsUsedUpFirst(t *testing.T) {
+	each(t, func(t *testing.T, s usageapi.Service, r *room) {
+		ctx := t.Context()
+		first, err := s.LeaseQuota(ctx, "cus_a", "gw_1", usageapi.FreeCalls, 100, 1000)
+		if err != nil || first.Granted != 100 || first.Elsewhere {
+			t.Fatalf("alone it is given all: %+v, %v", first, err)
+		}
+		var asked []string
+		t.Cleanup(usageapi.NewHook(r.bus, "rep_1", "").OnQuotaRecall(func(ctx context.Context, customerID, name, holder string) error {
+			asked = append(asked, customerID+" "+name+" "+holder)
+			_, err := s.KeepQuota(ctx, map[string]int64{first.ID: 30}) // which calls in flight use
+			return err
+		}))
+		second, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+		if err != nil || second.Granted != 35 || !second.Elsewhere || len(asked) != 1 || asked[0] != "cus_a free gw_2" {
+			t.Fatalf("half of what comes back is left to the others: %+v, %v, asked %q", second, err, asked)
+		}
+		for left := int64(35); left > 0; { // as the one who alone wants more
+			more, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+			if err != nil || more.Granted != left-left/2 {
+				t.Fatalf("%+v, %v, with %d left", more, err, left)
+			}
+			left -= more.Granted
+		}
+		none, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+		if err != nil || none.Granted != 0 || !none.Elsewhere || len(asked) < 2 {
+			t.Fatalf("others hold it and cannot do without: %+v, %v, asked %q", none, err, asked)
+		}
+	})
+}
+
 func TestALeaseOfAnAllowanceEndsWithTheMonth(t *testing.T) {
 	t.Parallel()
 	s, r := newRoom(t, dbtest.SQLite(t))
 	r.clock.set(at("2026-03-31T23:59:50Z"))
-	lease, err := s.LeaseQuota(t.Context(), "cus_a", usageapi.FreeCalls, 100, 10)
+	lease, err := s.LeaseQuota(t.Context(), "cus_a", "gw_a", usageapi.FreeCalls, 100, 10)
 	if err != nil || !lease.Expires.Equal(at("2026-04-01T00:00:00Z")) {
 		t.Fatalf("%+v %v", lease, err)
 	}
@@ -344,7 +375,7 @@ func TestALeaseOfAnAllowanceEndsWithTheMonth(t *testing.T) {
 func TestReadersSeeWhatTheGatewayHolds(t *testing.T) {
 	each(t, func(t *testing.T, s usageapi.Service, r *room) {
 		flushed := 0
-		t.Cleanup(usageapi.ListenOnFlush(r.bus, "gateway", func(ctx context.Context, customerID string) error {
+		t.Cleanup(usageapi.NewHook(r.bus, "rep_test", "gateway").OnFlush(func(ctx context.Context, customerID string) error {
 			flushed++
 			_, err := s.Record(ctx, r.calls(flushed, 1, nil))
 			return err
@@ -358,7 +389,7 @@ func TestReadersSeeWhatTheGatewayHolds(t *testing.T) {
 func TestReadersAreToldWhenTheGatewayCannotHandIn(t *testing.T) {
 	t.Parallel()
 	s, r := newRoom(t, dbtest.SQLite(t))
-	t.Cleanup(usageapi.ListenOnFlush(r.bus, "gateway", func(context.Context, string) error { return fault.New(fault.Unavailable, "stuck") }))
+	t.Cleanup(usageapi.NewHook(r.bus, "rep_test", "gateway").OnFlush(func(context.Context, string) error { return fault.New(fault.Unavailable, "stuck") }))
 	if _, _, err := s.Read(as(t, "cus_a"), "", false); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("got %v", err)
 	}

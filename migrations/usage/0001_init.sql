@@ -1,19 +1,27 @@
 -- +goose Up
 
--- One row for each served call. A request belongs to one customer and one moment,
--- so the key by which records are listed is also what makes them unique.
-CREATE TABLE usage_records (
-    request_id  TEXT NOT NULL,
+-- Served calls of one customer, packed: newest and oldest moment, how many, what they
+-- cost, and the calls themselves in the form of internal/usage/pack.go. A request
+-- belongs to one customer and one moment; id is that of the newest.
+CREATE TABLE usage_packs (
     customer_id TEXT NOT NULL,
-    key_id      TEXT NOT NULL,
-    service     TEXT NOT NULL,
-    endpoint    TEXT NOT NULL,
-    status      BIGINT NOT NULL,
-    price       BIGINT NOT NULL CHECK (price >= 0),
-    duration_us BIGINT NOT NULL,
-    time        BIGINT NOT NULL,
-    lease_id    TEXT NOT NULL,
-    PRIMARY KEY (customer_id, time, request_id)
+    newest      BIGINT NOT NULL,
+    id          TEXT NOT NULL,
+    oldest      BIGINT NOT NULL,
+    calls       BIGINT NOT NULL CHECK (calls > 0),
+    charged     BIGINT NOT NULL CHECK (charged >= 0),
+    data        BYTEA NOT NULL,
+    PRIMARY KEY (customer_id, newest, id),
+    CHECK (oldest <= newest)
+);
+
+-- The moment of each customer's newest call, and what it was before the last batch:
+-- later calls cannot have been recorded. The row is what batches that record calls of
+-- one customer at the same time wait for.
+CREATE TABLE usage_marks (
+    customer_id TEXT PRIMARY KEY,
+    newest      BIGINT NOT NULL,
+    before      BIGINT NOT NULL
 );
 
 -- Calls by UTC day; the monthly counters are sums over it.

@@ -30,8 +30,8 @@ type Service interface {
 	ListRecords(ctx context.Context, customerID string, limit int, cursor string) (records []Record, nextCursor string, err error)
 	// Record: records served calls, each request id once. Returns the ids of calls whose lease has been closed; they are not recorded.
 	Record(ctx context.Context, calls []Call) (refused []string, err error)
-	// LeaseQuota: takes up to want units of a monthly allowance, as far as limit leaves any.
-	LeaseQuota(ctx context.Context, customerID string, name string, limit int64, want int64) (lease QuotaLease, err error)
+	// LeaseQuota: takes up to want units of a monthly allowance, as far as limit leaves any. What other holders can do without is asked for first.
+	LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error)
 	// KeepQuota: renews leases of allowances for the units that are still in use, by lease; the rest comes back. Calls that used others must have been recorded.
 	KeepQuota(ctx context.Context, units map[string]int64) (expires time.Time, err error)
 	// Charged: what has been charged on each lease of money, in micro-dollars, every answered call included.
@@ -53,7 +53,7 @@ type ReadOut struct {
 }
 
 func fnRead() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "Read", Host: Host, Port: 443, Path: "/read", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "Read", Host: Host, Port: 443, Path: "/read", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ReadMonthlyTotalIn are the arguments of ReadMonthlyTotal.
@@ -69,7 +69,7 @@ type ReadMonthlyTotalOut struct {
 }
 
 func fnReadMonthlyTotal() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "ReadMonthlyTotal", Host: Host, Port: 443, Path: "/read-monthly-total", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "ReadMonthlyTotal", Host: Host, Port: 443, Path: "/read-monthly-total", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ListRecordsIn are the arguments of ListRecords.
@@ -86,7 +86,7 @@ type ListRecordsOut struct {
 }
 
 func fnListRecords() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "ListRecords", Host: Host, Port: 443, Path: "/list-records", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "ListRecords", Host: Host, Port: 443, Path: "/list-records", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // RecordIn are the arguments of Record.
@@ -100,12 +100,13 @@ type RecordOut struct {
 }
 
 func fnRecord() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "Record", Host: Host, Port: 443, Path: "/record", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "Record", Host: Host, Port: 443, Path: "/record", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // LeaseQuotaIn are the arguments of LeaseQuota.
 type LeaseQuotaIn struct {
 	CustomerID string `json:"customer_id"`
+	Holder     string `json:"holder"`
 	Name       string `json:"name"`
 	Limit      int64  `json:"limit"`
 	Want       int64  `json:"want"`
@@ -117,7 +118,7 @@ type LeaseQuotaOut struct {
 }
 
 func fnLeaseQuota() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "LeaseQuota", Host: Host, Port: 443, Path: "/lease-quota", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "LeaseQuota", Host: Host, Port: 443, Path: "/lease-quota", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // KeepQuotaIn are the arguments of KeepQuota.
@@ -131,7 +132,7 @@ type KeepQuotaOut struct {
 }
 
 func fnKeepQuota() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "KeepQuota", Host: Host, Port: 443, Path: "/keep-quota", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "KeepQuota", Host: Host, Port: 443, Path: "/keep-quota", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // ChargedIn are the arguments of Charged.
@@ -146,7 +147,7 @@ type ChargedOut struct {
 }
 
 func fnCharged() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "Charged", Host: Host, Port: 443, Path: "/charged", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "Charged", Host: Host, Port: 443, Path: "/charged", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // CloseLeaseIn are the arguments of CloseLease.
@@ -160,7 +161,7 @@ type CloseLeaseOut struct {
 }
 
 func fnCloseLease() rpc.Function {
-	return rpc.Function{Service: "usage", Name: "CloseLease", Host: Host, Port: 443, Path: "/close-lease", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "usage", Name: "CloseLease", Host: Host, Port: 443, Path: "/close-lease", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -188,7 +189,7 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 		rpc.Unary(fnLeaseQuota(), func(ctx context.Context, in *LeaseQuotaIn) (out LeaseQuotaOut, err error) {
-			out.Lease, err = s.LeaseQuota(ctx, in.CustomerID, in.Name, in.Limit, in.Want)
+			out.Lease, err = s.LeaseQuota(ctx, in.CustomerID, in.Holder, in.Name, in.Limit, in.Want)
 			return out, err
 		}),
 		rpc.Unary(fnKeepQuota(), func(ctx context.Context, in *KeepQuotaIn) (out KeepQuotaOut, err error) {
@@ -204,62 +205,6 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 	}
-}
-
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Read calls the function of that name.
-func (c Client) Read(ctx context.Context, customerID string, detail bool) (usage map[string]Usage, quotaRemaining int64, err error) {
-	out, err := rpc.Call[ReadIn, ReadOut](ctx, c.bus, fnRead(), &ReadIn{CustomerID: customerID, Detail: detail})
-	return out.Usage, out.QuotaRemaining, err
-}
-
-// ReadMonthlyTotal calls the function of that name.
-func (c Client) ReadMonthlyTotal(ctx context.Context, customerID string, detail bool) (requests int64, endpointRequests map[string]Count, err error) {
-	out, err := rpc.Call[ReadMonthlyTotalIn, ReadMonthlyTotalOut](ctx, c.bus, fnReadMonthlyTotal(), &ReadMonthlyTotalIn{CustomerID: customerID, Detail: detail})
-	return out.Requests, out.EndpointRequests, err
-}
-
-// ListRecords calls the function of that name.
-func (c Client) ListRecords(ctx context.Context, customerID string, limit int, cursor string) (records []Record, nextCursor string, err error) {
-	out, err := rpc.Call[ListRecordsIn, ListRecordsOut](ctx, c.bus, fnListRecords(), &ListRecordsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
-	return out.Records, out.NextCursor, err
-}
-
-// Record calls the function of that name.
-func (c Client) Record(ctx context.Context, calls []Call) (refused []string, err error) {
-	out, err := rpc.Call[RecordIn, RecordOut](ctx, c.bus, fnRecord(), &RecordIn{Calls: calls})
-	return out.Refused, err
-}
-
-// LeaseQuota calls the function of that name.
-func (c Client) LeaseQuota(ctx context.Context, customerID string, name string, limit int64, want int64) (lease QuotaLease, err error) {
-	out, err := rpc.Call[LeaseQuotaIn, LeaseQuotaOut](ctx, c.bus, fnLeaseQuota(), &LeaseQuotaIn{CustomerID: customerID, Name: name, Limit: limit, Want: want})
-	return out.Lease, err
-}
-
-// KeepQuota calls the function of that name.
-func (c Client) KeepQuota(ctx context.Context, units map[string]int64) (expires time.Time, err error) {
-	out, err := rpc.Call[KeepQuotaIn, KeepQuotaOut](ctx, c.bus, fnKeepQuota(), &KeepQuotaIn{Units: units})
-	return out.Expires, err
-}
-
-// Charged calls the function of that name.
-func (c Client) Charged(ctx context.Context, customerID string, leases []string) (charged map[string]int64, err error) {
-	out, err := rpc.Call[ChargedIn, ChargedOut](ctx, c.bus, fnCharged(), &ChargedIn{CustomerID: customerID, Leases: leases})
-	return out.Charged, err
-}
-
-// CloseLease calls the function of that name.
-func (c Client) CloseLease(ctx context.Context, leaseID string) (charged int64, err error) {
-	out, err := rpc.Call[CloseLeaseIn, CloseLeaseOut](ctx, c.bus, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
-	return out.Charged, err
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -288,7 +233,7 @@ func (Unassigned) Record(ctx context.Context, calls []Call) (refused []string, e
 }
 
 // LeaseQuota is not available.
-func (Unassigned) LeaseQuota(ctx context.Context, customerID string, name string, limit int64, want int64) (lease QuotaLease, err error) {
+func (Unassigned) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error) {
 	return lease, rpc.NotAssigned(Host)
 }
 
@@ -307,11 +252,137 @@ func (Unassigned) CloseLease(ctx context.Context, leaseID string) (charged int64
 	return charged, rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of usage.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Read calls the function of that name.
+func (c Client) Read(ctx context.Context, customerID string, detail bool) (usage map[string]Usage, quotaRemaining int64, err error) {
+	out, err := rpc.Call[ReadIn, ReadOut](ctx, c.caller, fnRead(), &ReadIn{CustomerID: customerID, Detail: detail})
+	return out.Usage, out.QuotaRemaining, err
+}
+
+// ReadMonthlyTotal calls the function of that name.
+func (c Client) ReadMonthlyTotal(ctx context.Context, customerID string, detail bool) (requests int64, endpointRequests map[string]Count, err error) {
+	out, err := rpc.Call[ReadMonthlyTotalIn, ReadMonthlyTotalOut](ctx, c.caller, fnReadMonthlyTotal(), &ReadMonthlyTotalIn{CustomerID: customerID, Detail: detail})
+	return out.Requests, out.EndpointRequests, err
+}
+
+// ListRecords calls the function of that name.
+func (c Client) ListRecords(ctx context.Context, customerID string, limit int, cursor string) (records []Record, nextCursor string, err error) {
+	out, err := rpc.Call[ListRecordsIn, ListRecordsOut](ctx, c.caller, fnListRecords(), &ListRecordsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+	return out.Records, out.NextCursor, err
+}
+
+// Record calls the function of that name.
+func (c Client) Record(ctx context.Context, calls []Call) (refused []string, err error) {
+	out, err := rpc.Call[RecordIn, RecordOut](ctx, c.caller, fnRecord(), &RecordIn{Calls: calls})
+	return out.Refused, err
+}
+
+// LeaseQuota calls the function of that name.
+func (c Client) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error) {
+	out, err := rpc.Call[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{CustomerID: customerID, Holder: holder, Name: name, Limit: limit, Want: want})
+	return out.Lease, err
+}
+
+// KeepQuota calls the function of that name.
+func (c Client) KeepQuota(ctx context.Context, units map[string]int64) (expires time.Time, err error) {
+	out, err := rpc.Call[KeepQuotaIn, KeepQuotaOut](ctx, c.caller, fnKeepQuota(), &KeepQuotaIn{Units: units})
+	return out.Expires, err
+}
+
+// Charged calls the function of that name.
+func (c Client) Charged(ctx context.Context, customerID string, leases []string) (charged map[string]int64, err error) {
+	out, err := rpc.Call[ChargedIn, ChargedOut](ctx, c.caller, fnCharged(), &ChargedIn{CustomerID: customerID, Leases: leases})
+	return out.Charged, err
+}
+
+// CloseLease calls the function of that name.
+func (c Client) CloseLease(ctx context.Context, leaseID string) (charged int64, err error) {
+	out, err := rpc.Call[CloseLeaseIn, CloseLeaseOut](ctx, c.caller, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
+	return out.Charged, err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Read calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Read(ctx context.Context, customerID string, detail bool) *rpc.Answers[ReadOut] {
+	return rpc.Multicast[ReadIn, ReadOut](ctx, c.caller, fnRead(), &ReadIn{CustomerID: customerID, Detail: detail})
+}
+
+// ReadMonthlyTotal calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ReadMonthlyTotal(ctx context.Context, customerID string, detail bool) *rpc.Answers[ReadMonthlyTotalOut] {
+	return rpc.Multicast[ReadMonthlyTotalIn, ReadMonthlyTotalOut](ctx, c.caller, fnReadMonthlyTotal(), &ReadMonthlyTotalIn{CustomerID: customerID, Detail: detail})
+}
+
+// ListRecords calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ListRecords(ctx context.Context, customerID string, limit int, cursor string) *rpc.Answers[ListRecordsOut] {
+	return rpc.Multicast[ListRecordsIn, ListRecordsOut](ctx, c.caller, fnListRecords(), &ListRecordsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+}
+
+// Record calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Record(ctx context.Context, calls []Call) *rpc.Answers[RecordOut] {
+	return rpc.Multicast[RecordIn, RecordOut](ctx, c.caller, fnRecord(), &RecordIn{Calls: calls})
+}
+
+// LeaseQuota calls the function of that name and does not wait for the answers.
+func (c MulticastClient) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) *rpc.Answers[LeaseQuotaOut] {
+	return rpc.Multicast[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{CustomerID: customerID, Holder: holder, Name: name, Limit: limit, Want: want})
+}
+
+// KeepQuota calls the function of that name and does not wait for the answers.
+func (c MulticastClient) KeepQuota(ctx context.Context, units map[string]int64) *rpc.Answers[KeepQuotaOut] {
+	return rpc.Multicast[KeepQuotaIn, KeepQuotaOut](ctx, c.caller, fnKeepQuota(), &KeepQuotaIn{Units: units})
+}
+
+// Charged calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Charged(ctx context.Context, customerID string, leases []string) *rpc.Answers[ChargedOut] {
+	return rpc.Multicast[ChargedIn, ChargedOut](ctx, c.caller, fnCharged(), &ChargedIn{CustomerID: customerID, Leases: leases})
+}
+
+// CloseLease calls the function of that name and does not wait for the answers.
+func (c MulticastClient) CloseLease(ctx context.Context, leaseID string) *rpc.Answers[CloseLeaseOut] {
+	return rpc.Multicast[CloseLeaseIn, CloseLeaseOut](ctx, c.caller, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
+}
+
+// MulticastTrigger fires the events of usage.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of usage.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnFlushIn is what OnFlush tells.
 type OnFlushIn struct {
@@ -322,26 +393,60 @@ type OnFlushIn struct {
 type OnFlushOut struct {
 }
 
+func fnOnFlush() rpc.Function {
+	return rpc.Function{Service: "usage", Name: "OnFlush", Host: Host, Port: 417, Path: "/on-flush", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
 // OnFlush: somebody wants to read; whoever holds calls of the customer that are not recorded must record them before answering.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnFlush(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnFlushIn, OnFlushOut](ctx, t.bus, Host, "on-flush", &OnFlushIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnFlush(ctx context.Context, customerID string) *rpc.Answers[OnFlushOut] {
+	return rpc.Multicast[OnFlushIn, OnFlushOut](ctx, t.caller, fnOnFlush(), &OnFlushIn{CustomerID: customerID})
 }
 
-// ListenOnFlush makes call a sink of OnFlush for a group: one of the group gets each firing.
-func ListenOnFlush(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnFlushAt(b, Host, group, call)
-}
-
-// ListenOnFlushAt is ListenOnFlush for a source that runs under another host.
-func ListenOnFlushAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-flush", group, func(ctx context.Context, in *OnFlushIn) (out OnFlushOut, err error) {
+// OnFlush makes call a sink of OnFlush until stop is called.
+func (h Hook) OnFlush(call func(ctx context.Context, customerID string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnFlush(), func(ctx context.Context, in *OnFlushIn) (out OnFlushOut, err error) {
 		err = call(ctx, in.CustomerID)
 		return out, err
 	})
 }
+
+// OnQuotaRecallIn is what OnQuotaRecall tells.
+type OnQuotaRecallIn struct {
+	CustomerID string `json:"customer_id"`
+	Name       string `json:"name"`
+	Holder     string `json:"holder"`
+}
+
+// OnQuotaRecallOut is what a sink of OnQuotaRecall answers.
+type OnQuotaRecallOut struct {
+}
+
+func fnOnQuotaRecall() rpc.Function {
+	return rpc.Function{Service: "usage", Name: "OnQuotaRecall", Host: Host, Port: 417, Path: "/on-quota-recall", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
+// OnQuotaRecall: a leased allowance is wanted by the holder; every other that holds some of it must give back what no call in flight uses before answering.
+//
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnQuotaRecall(ctx context.Context, customerID string, name string, holder string) *rpc.Answers[OnQuotaRecallOut] {
+	return rpc.Multicast[OnQuotaRecallIn, OnQuotaRecallOut](ctx, t.caller, fnOnQuotaRecall(), &OnQuotaRecallIn{CustomerID: customerID, Name: name, Holder: holder})
+}
+
+// OnQuotaRecall makes call a sink of OnQuotaRecall until stop is called.
+func (h Hook) OnQuotaRecall(call func(ctx context.Context, customerID string, name string, holder string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnQuotaRecall(), func(ctx context.Context, in *OnQuotaRecallIn) (out OnQuotaRecallOut, err error) {
+		err = call(ctx, in.CustomerID, in.Name, in.Holder)
+		return out, err
+	})
+}
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

@@ -62,6 +62,8 @@ type QuotaLease struct {
 	ID      string    `json:"id"`
 	Granted int64     `json:"granted"` // units; 0: the allowance is used up
 	Expires time.Time `json:"expires"` // unused units are the allowance's again
+
+	Elsewhere bool `json:"elsewhere"` // others hold some: what was not granted may be left any moment
 }
 
 // Count is a number of calls; it is a quoted number on the wire, as in M3O.
