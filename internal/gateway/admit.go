@@ -1,15 +1,16 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 
 	"m3o/internal/auth"
 	"m3o/internal/billing/billingapi"
 	"m3o/internal/fault"
-	"m3o/internal/keys/keysapi"
 	"m3o/internal/money"
 	"m3o/internal/usage/usageapi"
 )
@@ -21,104 +22,149 @@ const basePrice money.Micros = 1
 type admission struct {
 	key      *key
 	endpoint *endpoint
-	limits   []limit
-	price    money.Micros
-	lease    string   // pays the price
-	quotas   []string // leases of allowances that it uses
-	names    []string // of those allowances
-	free     bool     // one of the tier's free calls
+	values   []string // of the parameters in its path, escaped
+	limits   limits
+	held     money.Micros // the most it can cost
+	lease    string       // pays for it
+	quotas   []string     // leases of allowances that it uses
+	names    []string     // of those allowances
+	free     bool         // one of the tier's free calls
+	opens    bool         // opens a WebSocket: a call without a request, which is not checked
+	bounded  bool         // its body is
 	at       time.Time
+
+	quotaRoom, nameRoom [2]string // for quotas and names
 }
 
-// admit checks a call in the order of the contract and sets aside what it costs.
-// Every admission must be settled.
-func (s *Service) admit(r *http.Request) (*admission, error) {
-	ctx, now := r.Context(), s.now()
-
+// admit checks a call in the order of the contract and sets aside what it costs. A
+// request is held to its endpoint's checks after the rates, so that looking at
+// requests is limited too, and before anything is set aside. Every admission that
+// succeeds must be settled or given up. When it fails, limits may be known already.
+func (s *Service) admit(w http.ResponseWriter, r *http.Request, a *admission) error {
+	ctx := r.Context()
+	a.at = s.now()
 	text := credential(r)
 	if text == "" {
-		return nil, errUnauthorized()
+		return errUnauthorized()
 	}
-	k, err := s.findKey(ctx, text, now)
+	k, err := s.findKey(ctx, text, a.at)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.caller(ctx, k.CustomerID)
-	if len(k.Blocked) > 0 {
-		return nil, blocked(k.Blocked)
+	s.caller(ctx, k.customer.id)
+	if k.blocked != nil {
+		return refused(k.blocked.Message)
 	}
-	e := s.catalogue.Load().find(strings.TrimPrefix(r.URL.Path, "/v1/"))
-	if e == nil {
-		return nil, fault.New(fault.NotFound, "No such API").WithID("v1")
+	found := s.catalogue.Load().find(r)
+	if found.endpoint == nil {
+		return notFound(w, found.allow)
 	}
-	if !k.allows(e.scope) {
-		return nil, refused("Insufficient privileges")
+	a.key, a.endpoint, a.values = k, found.endpoint, found.values
+	if !k.allows(a.endpoint.scope) {
+		return refused("Insufficient privileges")
 	}
 	tier, err := s.tierOf(ctx, k.customer)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a := &admission{key: k, endpoint: e, at: now}
-	var retry time.Duration
-	if a.limits, retry = k.customer.admitRate(k, tier.Rate, now); retry > 0 {
-		f := fault.New(fault.Limited, "Too Many Requests").WithID("v1.blocked").After(retry)
-		return a, f
+	if err := s.admitRate(ctx, a, tier.Rate); err != nil {
+		return err
 	}
-	if s.recorder.full() {
-		return a, unavailable(nil)
+	if a.endpoint.broken || s.recorder.full() {
+		return unavailable(nil)
+	}
+	if a.endpoint.checks != nil && !a.opens {
+		if err := s.check(w, r, a); err != nil {
+			return err
+		}
+		a.at = s.now() // the body may have taken its time, and leases end
 	}
 	if err := s.allot(ctx, a, tier); err != nil {
-		s.settle(a, false)
-		return a, err
+		s.giveUp(a)
+		return err
 	}
-	return a, nil
+	return nil
+}
+
+// notFound is the answer at a place where nothing is, or where other methods are.
+func notFound(w http.ResponseWriter, allow string) error {
+	if allow == "" {
+		return fault.New(fault.NotFound, "No such API").WithID("v1")
+	}
+	w.Header()["Allow"] = []string{allow}
+	return fault.New(fault.BadMethod, "This endpoint is called by %s", allow).WithID("v1")
 }
 
 // allot uses the cap, then whatever pays for the call: the endpoint's free quota,
 // the tier's free calls, or the lease.
 func (s *Service) allot(ctx context.Context, a *admission, tier *billingapi.Tier) error {
-	c, e := a.key.customer, a.endpoint
-	if most, capped := tier.Caps[strings.ToLower(e.Name)]; capped {
-		if ok, err := s.takeAllowance(ctx, a, usageapi.EndpointCap+e.Name, most); err != nil {
+	e := a.endpoint
+	a.quotas, a.names = a.quotaRoom[:0], a.nameRoom[:0]
+	if most, capped := tier.Caps[e.capped]; capped {
+		if ok, err := s.takeAllowance(ctx, a, e.capName, most); err != nil {
 			return err
 		} else if !ok {
 			return refused("Usage cap exceeded")
 		}
 	}
 	if e.Quota > 0 {
-		if ok, err := s.takeAllowance(ctx, a, usageapi.EndpointQuota+e.Name, e.Quota); err != nil || ok {
+		if ok, err := s.takeAllowance(ctx, a, e.quotaName, e.Quota); err != nil || ok {
 			return err
 		}
 	}
-	price := e.Price
-	if price == 0 {
+	price := e.hold
+	if e.Price == 0 {
 		ok, err := s.takeAllowance(ctx, a, usageapi.FreeCalls, tier.FreeCalls)
 		if a.free = ok; err != nil || ok {
 			return err
 		}
 		price = basePrice
 	}
+	return s.takePrice(ctx, a, price)
+}
+
+// takePrice sets aside what the call may cost, or says that it cannot be paid.
+func (s *Service) takePrice(ctx context.Context, a *admission, price money.Micros) error {
+	c := a.key.customer
 	lease, err := s.takeMoney(ctx, c, price, a.at)
 	if err != nil {
 		return err
 	}
 	if lease == "" {
 		f := fault.New(fault.PaymentRequired, "Request blocked. Insufficient credit").WithID("v1.blocked")
-		return f.With("price", int64(price))
+		if balance := c.balance(); balance != nil {
+			f = f.With("balance", int64(*balance))
+		}
+		return f.With("price", int64(price)).With("topup", cmp.Or(s.TopUpURL(), topUpPage))
 	}
-	a.lease, a.price = lease, price
+	a.lease, a.held = lease, price
 	return nil
 }
 
-// settle ends an admission: a served call has spent what was set aside, any other
-// gives it back.
-func (s *Service) settle(a *admission, served bool) {
+// topUpPage is where the house lets customers add money.
+const topUpPage = "/billing"
+
+// settle ends the admission of a served call: it has used what was set aside, and of
+// the money so much.
+func (s *Service) settle(a *admission, spent money.Micros) {
 	c := a.key.customer
 	if a.lease != "" {
-		c.settle(a.lease, a.price, served)
+		c.settle(a.lease, a.held, spent)
 	}
 	for i, name := range a.names {
-		c.settleUnit(name, a.quotas[i], served)
+		c.settleUnit(name, a.quotas[i], true)
+	}
+}
+
+// giveUp ends the admission of a call that is not served: all of what was set aside
+// can be used again.
+func (s *Service) giveUp(a *admission) {
+	c := a.key.customer
+	if a.lease != "" {
+		c.settle(a.lease, a.held, 0)
+	}
+	for i, name := range a.names {
+		c.settleUnit(name, a.quotas[i], false)
 	}
 }
 
@@ -144,6 +190,7 @@ func (s *Service) takeAllowance(ctx context.Context, a *admission, name string, 
 		if err := s.refillAllowance(ctx, c, name, most, false); err != nil {
 			return false, unavailable(err)
 		}
+		a.at = s.now() // what was leased may be of a month that has just begun, and so is the call then
 	}
 	return false, unavailable(nil)
 }
@@ -176,9 +223,10 @@ func (s *Service) tierOf(ctx context.Context, c *customer) (*billingapi.Tier, er
 		if err != nil {
 			return nil, unavailable(err)
 		}
+		shared := s.tiers.share(found)
 		c.mu.Lock()
 		if c.tierEpoch == epoch {
-			c.tier = &found
+			c.tier = shared
 		}
 		tier, epoch = c.tier, c.tierEpoch
 		c.mu.Unlock()
@@ -186,13 +234,31 @@ func (s *Service) tierOf(ctx context.Context, c *customer) (*billingapi.Tier, er
 	return tier, nil
 }
 
+// tiers are the tiers that customers have, each held once.
+type tiers struct {
+	mu   sync.Mutex
+	byID map[string]*billingapi.Tier
+}
+
+// share is the tier that is held in place of one like it.
+func (t *tiers) share(tier billingapi.Tier) *billingapi.Tier {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held := t.byID[tier.ID]
+	if held != nil && held.Price == tier.Price && held.FreeCalls == tier.FreeCalls && held.Rate == tier.Rate && maps.Equal(held.Caps, tier.Caps) {
+		return held
+	}
+	if t.byID == nil {
+		t.byID = map[string]*billingapi.Tier{}
+	}
+	t.byID[tier.ID] = &tier
+	return &tier
+}
+
 // refused is a call that its customer may not make.
 func refused(why string) error {
 	return fault.New(fault.Forbidden, "Request blocked. %s", why).WithID("v1.blocked")
 }
-
-// blocked is the answer to a blocked key: the first reason's message.
-func blocked(reasons []keysapi.Block) error { return refused(reasons[0].Message) }
 
 // unavailable is the answer when a check cannot be made: nothing fails open.
 func unavailable(cause error) error {

@@ -50,37 +50,70 @@ func limitBody(r *http.Request, limit int64) error {
 	return nil
 }
 
-// asJSON makes query and form parameters members of the JSON body, typed by the
-// endpoint's schema; what the body says wins. A body without either passes
-// through unmodified.
+// asJSON makes the parameters of the query, and the members of a form or of a
+// multipart body, members of a JSON body, typed by the endpoint's schema; what the
+// body says wins. A body without either passes through unmodified.
 func asJSON(r *http.Request, schema publicapiapi.Schema) error {
-	if r.URL.RawQuery == "" && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+	written := r.Header.Get("Content-Type")
+	isMultipart := isKind(written, "multipart/form-data")
+	if r.URL.RawQuery == "" && !isMultipart && !isKind(written, "application/x-www-form-urlencoded") {
 		return nil
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "The query is not well formed").WithID("v1")
 	}
-	var body []byte
-	if r.Body != nil {
-		if body, err = io.ReadAll(r.Body); err != nil {
-			return err
-		}
+	p := parameters{schema: schema, members: map[string]any{}}
+	p.addValues(query)
+	if r.Body == nil {
+		r.Body = http.NoBody
 	}
-	members := map[string]json.RawMessage{}
-	addValues(members, query, schema)
-	if rpc.IsForm(r.Header, body) {
+	if isMultipart {
+		err = p.addMultipart(r.Body, written)
+	} else {
+		err = p.addBody(r.Body, r.Header)
+	}
+	if err != nil {
+		return err
+	}
+	return p.become(r)
+}
+
+// isKind says whether a Content-Type is of that media type, whatever its parameters.
+func isKind(written, kind string) bool {
+	return len(written) >= len(kind) && strings.EqualFold(written[:len(kind)], kind)
+}
+
+// addBody adds the members of a form or of a JSON object.
+func (p *parameters) addBody(from io.Reader, header http.Header) error {
+	body, err := io.ReadAll(from)
+	if err != nil {
+		return err
+	}
+	if rpc.IsForm(header, body) {
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
 			return fault.Wrap(fault.Invalid, err, "The form is not well formed").WithID("v1")
 		}
-		addValues(members, form, schema)
-	} else if len(bytes.TrimSpace(body)) > 0 {
-		if err := json.Unmarshal(body, &members); err != nil {
-			return fault.Wrap(fault.Invalid, err, "The body is not a JSON object").WithID("v1")
-		}
+		p.addValues(form)
+		return nil
 	}
-	merged, err := json.Marshal(members)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return fault.Wrap(fault.Invalid, err, "The body is not a JSON object").WithID("v1")
+	}
+	for name, value := range members {
+		p.members[name] = value
+	}
+	return nil
+}
+
+// become makes the members the JSON body of a request.
+func (p *parameters) become(r *http.Request) error {
+	merged, err := json.Marshal(p.members)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "The parameters cannot be written as JSON").WithID("v1")
 	}
@@ -90,37 +123,4 @@ func asJSON(r *http.Request, schema publicapiapi.Schema) error {
 	r.Header.Set("Content-Length", strconv.Itoa(len(merged)))
 	r.URL.RawQuery = ""
 	return nil
-}
-
-func addValues(members map[string]json.RawMessage, values url.Values, schema publicapiapi.Schema) {
-	for name, list := range values {
-		members[name] = typed(list, schema[name])
-	}
-}
-
-// typed is a parameter as JSON of the schema's type. Without one, or where the
-// text does not fit it, it stays a string, for the endpoint to refuse.
-func typed(list []string, kind string) json.RawMessage {
-	if kind == "array" {
-		if len(list) == 1 && strings.HasPrefix(list[0], "[") && json.Valid([]byte(list[0])) {
-			return json.RawMessage(list[0])
-		}
-		return quote(list)
-	}
-	text := list[len(list)-1]
-	switch kind {
-	case "integer", "number", "boolean", "object":
-		if json.Valid([]byte(text)) && !strings.HasPrefix(text, `"`) {
-			return json.RawMessage(text)
-		}
-	}
-	return quote(text)
-}
-
-func quote(v any) json.RawMessage {
-	text, err := json.Marshal(v)
-	if err != nil { // texts and lists of texts always can be
-		return json.RawMessage("null")
-	}
-	return text
 }

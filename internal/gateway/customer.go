@@ -1,29 +1,35 @@
 package gateway
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"m3o/internal/billing/billingapi"
+	"m3o/internal/limit"
 	"m3o/internal/money"
 )
 
 // customer is what the gateway holds of one customer. Its mutex is held for
-// moments, never while another service is asked.
+// moments, never while another service is asked. There are many customers and most
+// are quiet, so what only a busy one needs is not in here.
 type customer struct {
 	id   string
 	keys atomic.Uint64 // grows when the customer's keys change
 
+	outbound atomic.Int32 // calls of HTTP APIs in flight
+
 	mu         sync.Mutex
-	tier       *billingapi.Tier // nil: not known
-	tierEpoch  uint64           // grows when the tier changes
-	rate       gcra
-	wallet     wallet
+	tier       *billingapi.Tier      // shared by all of a tier; nil: not known
+	tierEpoch  uint64                // grows when the tier changes
+	rate       limit.Pace            // of this gateway alone
+	bucket     *limit.Bucket         // of the rate that gateways share; nil: it has not called
+	wallet     *wallet               // nil: none
 	raises     uint64                // grows when the balance does
-	allowances map[string]*allowance // by name
-	retired    map[string]*allowance // by lease: no longer used, but by calls in flight
-	used       time.Time             // the last admission
+	allowances map[string]*allowance // by name; nil: none
+	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none
+	used       int64                 // the last admission, in Unix nanoseconds
 }
 
 // wallet is the lease of money that pays for calls.
@@ -35,8 +41,17 @@ type wallet struct {
 	slice   money.Micros // the last grant: when half of it is left, more is leased in time
 	ahead   time.Time    // no more is leased ahead of need until then
 
-	short      money.Micros // the balance could not add this much; 0: not known
-	shortUntil time.Time    // how long that is believed
+	short      money.Micros  // the balance could not add this much; 0: not known
+	shortUntil time.Time     // how long that is believed
+	balance    *money.Micros // what it was then; nil: not known
+}
+
+// purse is the wallet, made if need be. It is called with mu held.
+func (c *customer) purse() *wallet {
+	if c.wallet == nil {
+		c.wallet = &wallet{}
+	}
+	return c.wallet
 }
 
 // allowance is the gateway's part of a monthly allowance.
@@ -51,69 +66,36 @@ type allowance struct {
 }
 
 // customers are those that the gateway knows.
-type customers struct{ byID sync.Map } // id → *customer
+type customers struct{ byID shards[string, *customer] }
+
+// init makes ids part by their last characters, which are the random ones.
+func (c *customers) init() {
+	c.byID.pick = func(id string) (part uint8) {
+		for i := range min(len(id), 4) {
+			part = part*31 + id[len(id)-1-i]
+		}
+		return part
+	}
+}
 
 func (c *customers) get(id string) *customer {
-	if found, ok := c.byID.Load(id); ok {
-		return found.(*customer)
+	if found := c.byID.load(id); found != nil {
+		return found
 	}
-	found, _ := c.byID.LoadOrStore(id, &customer{id: id})
-	return found.(*customer)
+	id = strings.Clone(id) // it may be part of something large
+	return c.byID.loadOrStore(id, &customer{id: id})
 }
 
 // peek is the customer, nil when the gateway does not know it.
-func (c *customers) peek(id string) *customer {
-	found, ok := c.byID.Load(id)
-	if !ok {
-		return nil
-	}
-	return found.(*customer)
-}
+func (c *customers) peek(id string) *customer { return c.byID.load(id) }
 
-func (c *customers) each(visit func(*customer)) {
-	c.byID.Range(func(_, found any) bool {
-		visit(found.(*customer))
-		return true
-	})
-}
+func (c *customers) each(visit func(*customer)) { c.byID.each(visit) }
 
 // forget forgets a customer. Its keys become unknown after it: a key that is read
 // meanwhile either finds a new customer or is unknown again (see readKey).
 func (c *customers) forget(gone *customer) {
-	c.byID.CompareAndDelete(gone.id, gone)
+	c.byID.remove(gone.id, gone)
 	gone.keys.Add(1)
-}
-
-// admitRate takes one call from the rates of the tier and of the key, from both
-// or from neither.
-func (c *customer) admitRate(k *key, tierRate int, now time.Time) (limits []limit, retry time.Duration) {
-	at := now.UnixNano()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.used = now
-	tierNext, tierOK := c.rate.arrival, true
-	if tierRate > 0 {
-		tierNext, tierOK = c.rate.next(at, tierRate)
-	}
-	keyNext, keyOK := k.rate.arrival, true
-	if k.Rate > 0 {
-		keyNext, keyOK = k.rate.next(at, k.Rate)
-	}
-	switch {
-	case !tierOK:
-		retry = wait(tierNext, at)
-	case !keyOK:
-		retry = wait(keyNext, at)
-	default:
-		c.rate.arrival, k.rate.arrival = tierNext, keyNext
-	}
-	if tierRate > 0 {
-		limits = append(limits, limit{"tier", tierRate, c.rate.remaining(at, tierRate)})
-	}
-	if k.Rate > 0 {
-		limits = append(limits, limit{"key", k.Rate, k.rate.remaining(at, k.Rate)})
-	}
-	return limits, retry
 }
 
 // take uses one unit of an allowance, if the gateway holds one. known is false
@@ -188,6 +170,20 @@ func (c *customer) retire(a *allowance) {
 	c.retired[a.lease] = a
 }
 
+// retireNamed retires one allowance; false when there is nothing of it.
+func (c *customer) retireNamed(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.allowances[name]
+	if a == nil || a.lease == "" {
+		return false
+	}
+	c.retire(a)
+	c.retire(a.next)
+	delete(c.allowances, name)
+	return true
+}
+
 // retireAll retires what the customer holds. It is called with mu held.
 func (c *customer) retireAll() {
 	for _, a := range c.allowances {
@@ -202,7 +198,10 @@ func (c *customer) retireAll() {
 func (c *customer) hold(price money.Micros, now time.Time) (lease string, known, low bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := &c.wallet
+	w := c.wallet
+	if w == nil {
+		return "", false, false
+	}
 	usable := w.lease != "" && now.Before(w.expires)
 	switch {
 	case usable && w.left >= price:
@@ -218,23 +217,32 @@ func (c *customer) hold(price money.Micros, now time.Time) (lease string, known,
 	return "", false, false
 }
 
+// balance is what the customer had when it could not pay, nil when that is not known.
+func (c *customer) balance() *money.Micros {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wallet == nil {
+		return nil
+	}
+	return c.wallet.balance
+}
+
 // pays says whether a lease can still be charged: it has not ended meanwhile, as
 // it may when the process was asleep.
 func (c *customer) pays(lease string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.wallet.lease == lease && now.Before(c.wallet.expires.Add(unusedBefore))
+	return c.wallet != nil && c.wallet.lease == lease && now.Before(c.wallet.expires.Add(unusedBefore))
 }
 
-// settle ends a hold: a served call has spent it, a failed one gives it back.
-func (c *customer) settle(lease string, price money.Micros, served bool) {
+// settle ends a hold, of which so much is spent; the rest can be used again.
+func (c *customer) settle(lease string, held, spent money.Micros) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wallet.lease != lease { // that lease has ended; its rest went back with it
+	w := c.wallet
+	if w == nil || w.lease != lease { // that lease has ended; its rest went back with it
 		return
 	}
-	c.wallet.holds--
-	if !served {
-		c.wallet.left += price
-	}
+	w.holds--
+	w.left += held - spent
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,10 @@ import (
 	"m3o/internal/fault"
 	"m3o/internal/id"
 	"m3o/internal/keys/keysapi"
+	"m3o/internal/limit"
 	"m3o/internal/problem"
 	"m3o/internal/publicapi/publicapiapi"
+	"m3o/internal/upstream"
 	"m3o/internal/usage/usageapi"
 )
 
@@ -39,13 +42,20 @@ type Deps struct {
 	Metrics   prometheus.Registerer
 	Log       *slog.Logger
 	Now       func() time.Time
+	Secret    []byte                                       // opens the credentials of upstream APIs: the catalogue's; empty: no call that needs one is made
 	Journal   string                                       // the directory of the journal; one process at a time
+	Sync      Sync                                         // when the journal is synced; empty: SyncNone
 	Caller    func(ctx context.Context, customerID string) // is told who calls, for the access log; nil: nobody is
 	Keys      keysapi.Service
 	PublicAPI publicapiapi.Service
 	Usage     usageapi.Service
 	Balance   balanceapi.Service
 	Billing   billingapi.Service
+	Limits    *limit.Shared // the rates that gateways share; nil: this gateway's own
+
+	// Revalidate is how often to ask what has changed of all that is remembered, where
+	// other processes make the changes. 0: never, since every event arrives.
+	Revalidate time.Duration
 }
 
 // Service is the gateway.
@@ -59,41 +69,71 @@ type Service struct {
 	usage     usageapi.Service
 	balance   balanceapi.Service
 	billing   billingapi.Service
+	limits    *limit.Shared
 
 	caller    func(ctx context.Context, customerID string)
+	journal   string // a directory
+	sync      Sync
 	holder    string // names this gateway in leases, also after a restart
-	transport http.RoundTripper
+	upstreams upstreams
 	recorder  *recorder
+	open      *openCalls
 	keyring   keyring
 	customers customers
+	tiers     tiers
+	sockets   *sockets
 	refills   singleflight.Group
 	ahead     sync.WaitGroup // leases ahead of need
 	catalogue atomic.Pointer[catalogue]
+	valid     revalidation
 }
 
-// New makes the gateway and opens its journal. Nothing is served before Start.
+// New makes the gateway. It touches nothing before Start, and nothing may be served.
 func New(d Deps) (*Service, error) {
 	set, err := newSettings(d.Config, d.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(d.Journal)
+	keys, err := publicapiapi.NewKeyring(d.Secret)
 	if err != nil {
-		return nil, err
-	}
-	holder, err := holderOf(d.Journal)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s := &Service{
-		settings: set, bus: d.Bus, log: d.Log, now: d.Now, keys: d.Keys, publicAPI: d.PublicAPI, usage: d.Usage, balance: d.Balance, billing: d.Billing,
-		caller: d.Caller, holder: holder, transport: newTransport(), recorder: newRecorder(j, d.Usage, d.Keys, d.Log),
+		settings: set, bus: d.Bus, log: d.Log, now: d.Now, keys: d.Keys, publicAPI: d.PublicAPI, usage: d.Usage, balance: d.Balance, billing: d.Billing, limits: d.Limits,
+		caller: d.Caller, journal: d.Journal, sync: cmp.Or(d.Sync, SyncNone), upstreams: upstreams{log: d.Log, now: d.Now, keyring: keys},
+	}
+	s.valid.every = d.Revalidate
+	s.keyring.init()
+	s.customers.init()
+	if err := s.upstreams.allow(s.UpstreamNetworks()); err != nil {
+		return nil, err
 	}
 	if s.caller == nil {
 		s.caller = func(context.Context, string) {}
 	}
+	if err := s.tuneRates(); err != nil {
+		return nil, err
+	}
+	s.sockets = newSockets()
 	s.catalogue.Store(&catalogue{})
 	return s, nil
+}
+
+// openJournals opens what the gateway keeps on its machine: its name and its journals.
+func (s *Service) openJournals() error {
+	calls, err := openJournal(s.journal, s.sync)
+	if err != nil {
+		return err
+	}
+	open, err := openJournal(filepath.Join(s.journal, openFolder), s.sync)
+	if err != nil {
+		return errors.Join(err, calls.close())
+	}
+	if s.holder, err = holderOf(s.journal); err != nil {
+		return errors.Join(err, calls.close(), open.close())
+	}
+	s.recorder, s.open = newRecorder(calls, s.usage, s.keys, s.log), &openCalls{journal: open}
+	return nil
 }
 
 // holderOf is the name of the gateway whose journal this is, made at its first
@@ -111,26 +151,40 @@ func holderOf(dir string) (string, error) {
 	return holder, nil
 }
 
-// Start records what an earlier process left in the journal, ends its leases, and
-// reads the catalogue. Only then may calls come.
+// Start opens the journal, records what an earlier process left in it, ends that one's
+// leases, and reads the catalogue. Only then may calls come.
 func (s *Service) Start(ctx context.Context) error {
 	ctx = auth.AsService(ctx, Host)
+	if err := s.openJournals(); err != nil {
+		return err
+	}
 	if err := s.recorder.replay(ctx); err != nil {
+		return err
+	}
+	if err := s.open.replay(ctx, s.recorder.record); err != nil {
 		return err
 	}
 	if err := s.balance.CloseLeases(ctx, s.holder); err != nil {
 		return fmt.Errorf("end the leases of an earlier process: %w", err)
 	}
+	if err := s.startChecks(ctx); err != nil {
+		return err
+	}
 	if err := s.readCatalogue(ctx); err != nil {
 		return err
 	}
-	s.recorder.start()
+	s.recorder.start(s.recorder.journal, s.open.journal)
 	return nil
 }
 
-// Stop records what waits and gives every lease back. The server must have
-// finished its calls. It may be called twice.
+// Stop ends the WebSockets, records what waits and gives every lease back. The server
+// must have finished its other calls. It may be called twice, or before Start.
 func (s *Service) Stop(ctx context.Context) error {
+	if s.recorder == nil { // Start has not come that far
+		return nil
+	}
+	s.sockets.stop(ctx)
+	s.stopChecks()
 	ctx = auth.AsService(ctx, Host)
 	s.ahead.Wait()
 	var faults []error
@@ -140,7 +194,8 @@ func (s *Service) Stop(ctx context.Context) error {
 			faults = append(faults, err, s.giveBackAllowances(ctx, c))
 		})
 	}
-	faults = append(faults, s.recorder.shutdown(ctx))
+	faults = append(faults, s.recorder.shutdown(ctx), s.open.close())
+	s.upstreams.close()
 	return errors.Join(faults...)
 }
 
@@ -150,32 +205,42 @@ func (s *Service) readCatalogue(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the catalogue: %w", err)
 	}
-	fresh := newCatalogue(found, s.targetOf)
-	for {
-		current := s.catalogue.Load()
-		if current.version > fresh.version || s.catalogue.CompareAndSwap(current, fresh) {
-			return nil
-		}
+	u := &s.upstreams
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	current := s.catalogue.Load()
+	if current.version > found.Version {
+		return nil
 	}
+	servers := map[string]*upstream.Target{}
+	fresh, err := newCatalogue(found, func(route publicapiapi.Route) target { return s.targetOf(route, servers) }, current)
+	if err != nil {
+		s.log.Error("endpoints of the catalogue cannot be served", "error", err)
+	}
+	s.catalogue.Store(fresh)
+	u.keep(servers)
+	return nil
 }
 
-// ServeHTTP serves /v1/{service}/{endpoint}.
+// ServeHTTP serves /v1/{service}/{endpoint}, and WebSockets there.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := id.Request(r.Context())
 	if requestID == "" {
 		requestID = id.New("req")
 		w.Header().Set("M3O-Request-Id", requestID)
 	}
-	a, err := s.admit(r)
-	if a != nil && len(a.limits) > 0 {
-		w.Header()["Ratelimit-Policy"] = []string{policyOf(a.limits)}
-		w.Header()["Ratelimit"] = []string{stateOf(a.limits)}
+	if isUpgrade(r) {
+		s.serveSocket(w, r)
+		return
 	}
+	answer := &answer{ResponseWriter: w, service: s, request: r, requestID: requestID}
+	err := s.admit(w, r, &answer.admission)
+	answer.admission.limits.tell(w.Header())
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	s.forward(w, r, a, requestID)
+	s.forward(answer, r)
 }
 
 // refuse answers a call that is not forwarded.
@@ -193,32 +258,62 @@ func (s *Service) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // forward sends an admitted call to its target and settles it.
-func (s *Service) forward(w http.ResponseWriter, r *http.Request, a *admission, requestID string) {
+func (s *Service) forward(w *answer, r *http.Request) {
+	a := &w.admission
 	e := a.endpoint
-	answer := &answer{ResponseWriter: w, service: s, request: r, admission: a, requestID: requestID}
-	defer answer.settle()
-	if !e.Stream {
-		// A body that comes drop by drop ends with the call's time; a little later, so
-		// that a target which takes too long is what the caller hears of.
-		_ = http.NewResponseController(w).SetReadDeadline(s.now().Add(e.timeout() + time.Second))
-	}
-	if err := limitBody(r, s.BodyLimit()); err != nil {
-		problem.Write(answer, r, err)
+	defer w.settle()
+	if err := s.bound(w, r, a); err != nil {
+		problem.Write(w, r, err)
 		return
 	}
-	ctx, cancel := budget(auth.With(r.Context(), auth.Account{ID: a.key.CustomerID, Type: auth.TypeCustomer}), e)
+	ctx, cancel := budget(auth.With(r.Context(), auth.Account{ID: a.key.customer.id, Type: auth.TypeCustomer}), e)
 	defer cancel()
 	out := r.WithContext(ctx)
-	address(out.Header, a, requestID)
-	answer.request = out
-	if _, upstream := e.target.(*upstreamTarget); !upstream {
+	address(out.Header, a, w.requestID)
+	w.request = out
+	if e.takesJSON() {
 		if err := asJSON(out, e.Schema); err != nil {
-			problem.Write(answer, r, err)
+			problem.Write(w, r, err)
+			return
+		}
+	} else {
+		outbound := &a.key.customer.outbound
+		defer outbound.Add(-1)
+		if outbound.Add(1) > mostOutbound {
+			problem.Write(w, r, fault.New(fault.Limited, "Too many calls at once: wait for the answers of some").WithID("v1.blocked").After(time.Second))
 			return
 		}
 	}
-	e.target.serve(answer, out, e.Path)
-	answer.finish()
+	if e.Method != "" {
+		out.Method = e.Method
+	}
+	e.target.serve(w, out, e.path.fill(a.values))
+	w.finish()
+}
+
+// mostOutbound is how many calls of HTTP APIs one customer may have in flight: a quarter
+// of the connections that an API is given, so that whoever sends half requests, or reads
+// nothing, cannot keep it from the others.
+const mostOutbound = 128
+
+// bound bounds the body of a request in its length and its time; once.
+func (s *Service) bound(w http.ResponseWriter, r *http.Request, a *admission) error {
+	if a.bounded {
+		return nil
+	}
+	a.bounded = true
+	if !a.endpoint.Stream {
+		// A body that comes drop by drop ends with the call's time; a little later, so
+		// that a target which takes too long is what the caller hears of.
+		_ = http.NewResponseController(w).SetReadDeadline(s.now().Add(a.endpoint.timeout() + time.Second))
+	}
+	return limitBody(r, s.BodyLimit())
+}
+
+// takesJSON says whether the target wants query and forms as JSON.
+func (e *endpoint) takesJSON() bool {
+	_, other := e.target.(*upstreamTarget)
+	return !other
 }
 
 // defaultTimeout is the time budget of an endpoint that sets none.

@@ -215,7 +215,7 @@ func TestCaps(t *testing.T) {
 	}
 	want(t, s.call(key, "/v1/demo/free", "{}"), 403, "v1.blocked", "Request blocked. Usage cap exceeded")
 	s.set(func() { s.tier = billingapi.Tier{ID: "pro", FreeCalls: 10, Caps: map[string]int64{"demo.free": 3}} })
-	if err := billingapi.NewTrigger(s.bus).OnTierChanged(t.Context(), customer); err != nil {
+	if err := billingapi.NewMulticastTrigger(s.bus).OnTierChanged(t.Context(), customer).Err(); err != nil {
 		t.Fatal(err)
 	}
 	want(t, s.call(key, "/v1/demo/free", "{}"), 200, "", "")
@@ -268,7 +268,7 @@ func TestRevokedIsRevoked(t *testing.T) {
 			})
 		}
 		s.set(func() { delete(s.keys, keysapi.Hash(key)) })
-		if err := keysapi.NewTrigger(s.bus).OnKeysChanged(t.Context(), customer); err != nil {
+		if err := keysapi.NewMulticastTrigger(s.bus).OnKeysChanged(t.Context(), customer).Err(); err != nil {
 			t.Fatal(err)
 		}
 		for range 10 {
@@ -314,7 +314,7 @@ func TestACatalogueChangeIsInForceAtOnce(t *testing.T) {
 	s.credit(10_000)
 	key := s.key(nil)
 	s.set(func() { s.catalogue = publicapiapi.Catalogue{Version: 2} })
-	if err := publicapiapi.NewTrigger(s.bus).OnCatalogueChanged(t.Context()); err != nil {
+	if err := publicapiapi.NewMulticastTrigger(s.bus).OnCatalogueChanged(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 	want(t, s.call(key, "/v1/demo/paid", "{}"), 404, "v1", "No such API")

@@ -25,7 +25,7 @@ func address(h http.Header, a *admission, requestID string) {
 			}
 		}
 	}
-	values := []string{a.key.CustomerID, a.key.ID, requestID, traceparent()}
+	values := []string{a.key.customer.id, a.key.id, requestID, traceparent()}
 	for i, name := range identity() {
 		h[name] = values[i : i+1 : i+1]
 	}

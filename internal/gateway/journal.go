@@ -3,12 +3,14 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,13 +31,30 @@ import (
 // Calls that come at the same time are written together: the first of them lets
 // the others come, then writes for all.
 type journal struct {
-	dir string
+	dir   string
+	sync  Sync
+	flush func(*os.File) error // to the disk
 
 	mu     sync.Mutex
 	active *segment
 	group  *group // takes calls in; nil: the next call makes one
 	last   *group // is being written, or was the last to be
+	spare  []byte // of the group before the last, to be used again
 }
+
+// Sync says when a served call is on the disk rather than with the operating system,
+// so that it outlives the machine and not only the process.
+type Sync string
+
+// When the journal is synced.
+const (
+	SyncNone     Sync = "none"     // when the operating system likes: survives kill -9; the default
+	SyncInterval Sync = "interval" // every syncInterval: a power failure may lose the calls of that time
+	SyncAlways   Sync = "always"   // before the answer goes out, once for all calls that come together
+)
+
+// syncInterval is how often the journal is synced by SyncInterval.
+const syncInterval = 100 * time.Millisecond
 
 // group is calls that are written with one write, by the first of them.
 type group struct {
@@ -66,11 +85,11 @@ const recordedLine = "recorded\n"
 
 // openJournal opens the journal of a directory for writing. What earlier
 // processes left there is read with leftovers.
-func openJournal(dir string) (*journal, error) {
+func openJournal(dir string, sync Sync) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	j := &journal{dir: dir}
+	j := &journal{dir: dir, sync: sync, flush: (*os.File).Sync}
 	return j, j.rotate()
 }
 
@@ -81,27 +100,39 @@ func (j *journal) rotate() error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	if j.sync != SyncNone {
+		if err := syncDir(j.dir); err != nil {
+			return errors.Join(err, file.Close(), os.Remove(name))
+		}
+	}
 	old := j.active
 	j.active = &segment{file: file}
-	if old != nil && old.waiting == 0 {
+	switch {
+	case old == nil:
+		return nil
+	case old.waiting == 0:
 		return old.remove()
+	case j.sync == SyncInterval:
+		return j.flush(old.file)
 	}
 	return nil
 }
 
 // append writes a call and says in which segment it is.
 func (j *journal) append(call usageapi.Call) (*segment, error) {
-	line := encodeLine(call)
+	buffer := lineBuffers.Get().(*[]byte)
+	*buffer = encodeLine((*buffer)[:0], call)
 	j.mu.Lock()
 	mine, first := j.group, j.group == nil
 	if first {
-		mine = &group{written: make(chan struct{})}
-		j.group = mine
+		mine = &group{lines: j.spare[:0], written: make(chan struct{})}
+		j.group, j.spare = mine, nil
 	}
-	mine.lines = append(mine.lines, line...)
+	mine.lines = append(mine.lines, *buffer...)
 	mine.calls++
 	before := j.last
 	j.mu.Unlock()
+	lineBuffers.Put(buffer)
 	if !first {
 		<-mine.written
 		return mine.segment, mine.err
@@ -113,6 +144,12 @@ func (j *journal) append(call usageapi.Call) (*segment, error) {
 	j.write(mine)
 	return mine.segment, mine.err
 }
+
+// lineBuffers are where calls are encoded.
+var lineBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// mostSpare is up to which size the bytes of a group are kept for another.
+const mostSpare = 64 << 10
 
 // write writes a group; one at a time, since the group before has been written.
 func (j *journal) write(g *group) {
@@ -128,6 +165,9 @@ func (j *journal) write(g *group) {
 	if g.err == nil {
 		n, g.err = s.file.Write(g.lines)
 	}
+	if g.err == nil && j.sync == SyncAlways {
+		g.err = j.flush(s.file)
+	}
 	j.mu.Lock()
 	if g.err == nil {
 		s.size += int64(n)
@@ -136,8 +176,50 @@ func (j *journal) write(g *group) {
 		s.waiting -= g.calls
 		g.err = errors.Join(fmt.Errorf("journal: %w", g.err), s.file.Truncate(s.size), j.rotate())
 	}
+	if cap(g.lines) <= mostSpare {
+		j.spare = g.lines
+	}
+	g.lines = nil
 	j.mu.Unlock()
 	close(g.written)
+}
+
+// keepSynced syncs what has been written, every syncInterval until ctx ends.
+func (j *journal) keepSynced(ctx context.Context, log *slog.Logger) {
+	beat := time.NewTicker(syncInterval)
+	defer beat.Stop()
+	var synced *segment
+	var size int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+		}
+		j.mu.Lock()
+		s, written := j.active, j.active.size
+		j.mu.Unlock()
+		if s == synced && written == size {
+			continue
+		}
+		if err := j.flush(s.file); err != nil && !errors.Is(err, os.ErrClosed) {
+			log.Error("the journal could not be synced", "error", err)
+			continue
+		}
+		synced, size = s, written
+	}
+}
+
+// syncDir makes the names of the files in a directory outlive the machine.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
 }
 
 // done says that n calls of a segment are recorded.
@@ -221,10 +303,10 @@ func readJournal(file string) ([]usageapi.Call, error) {
 	}
 }
 
-// encodeLine writes a call as encoding/json would; it is on the path of every
-// served call, so it is written by hand.
-func encodeLine(call usageapi.Call) []byte {
-	line := make([]byte, 9, 512)
+// encodeLine writes a call, into the memory of line, as encoding/json would; it is on
+// the path of every served call, so it is written by hand.
+func encodeLine(line []byte, call usageapi.Call) []byte {
+	line = append(line, "00000000 "...) // the checksum's place
 	line = appendMember(line, `{"request_id":`, call.RequestID)
 	line = appendMember(line, `,"customer_id":`, call.CustomerID)
 	line = appendMember(line, `,"key_id":`, call.KeyID)
@@ -245,7 +327,6 @@ func encodeLine(call usageapi.Call) []byte {
 	line = strconv.AppendBool(append(line, `],"free":`...), call.Free)
 	line = append(line, '}')
 	hex.Encode(line, checksum(line[9:]))
-	line[8] = ' '
 	return append(line, '\n')
 }
 

@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -22,7 +27,7 @@ func callNamed(n int) usageapi.Call {
 func TestJournalGivesBackWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j, err := openJournal(dir)
+	j, err := openJournal(dir, SyncNone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +49,7 @@ func TestJournalGivesBackWhatWasWritten(t *testing.T) {
 
 func TestJournalLineThatWasCutOffIsNotACall(t *testing.T) {
 	t.Parallel()
-	whole := encodeLine(callNamed(1))
+	whole := encodeLine(nil, callNamed(1))
 	for cut := range len(whole) {
 		file := filepath.Join(t.TempDir(), "calls_x.log")
 		if err := os.WriteFile(file, append(append([]byte{}, whole...), whole[:cut]...), 0o600); err != nil {
@@ -59,7 +64,7 @@ func TestJournalLineThatWasCutOffIsNotACall(t *testing.T) {
 
 func TestJournalDamageIsNotTakenForACall(t *testing.T) {
 	t.Parallel()
-	whole := encodeLine(callNamed(1))
+	whole := encodeLine(nil, callNamed(1))
 	for at := range len(whole) - 1 {
 		damaged := append([]byte{}, whole...)
 		damaged[at] ^= 1
@@ -72,7 +77,7 @@ func TestJournalDamageIsNotTakenForACall(t *testing.T) {
 func TestJournalForgetsWhatIsRecorded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j, err := openJournal(dir)
+	j, err := openJournal(dir, SyncNone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +113,7 @@ func TestJournalForgetsWhatIsRecorded(t *testing.T) {
 func TestJournalKeepsEveryCallOfManyWriters(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j, err := openJournal(dir)
+	j, err := openJournal(dir, SyncNone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,7 @@ func TestJournalKeepsEveryCallOfManyWriters(t *testing.T) {
 
 func TestJournalThatCannotBeWrittenRefusesTheCall(t *testing.T) {
 	t.Parallel()
-	j, err := openJournal(t.TempDir())
+	j, err := openJournal(t.TempDir(), SyncNone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +182,7 @@ func FuzzLine(f *testing.F) {
 			t.Skip("JSON cannot say it")
 		}
 		want := usageapi.Call{RequestID: requestID, Endpoint: endpoint, Price: money.Micros(price), Time: at, Quotas: []string{requestID, endpoint}, Free: free}
-		got, err := decodeLine(encodeLine(want))
+		got, err := decodeLine(encodeLine(nil, want))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +194,7 @@ func FuzzLine(f *testing.F) {
 
 // FuzzDecodeLine reads anything without a panic.
 func FuzzDecodeLine(f *testing.F) {
-	f.Add(encodeLine(callNamed(1)))
+	f.Add(encodeLine(nil, callNamed(1)))
 	f.Add([]byte("00000000 {}"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -199,34 +204,59 @@ func FuzzDecodeLine(f *testing.F) {
 	})
 }
 
-func TestRateAdmitsABurstAndThenItsPace(t *testing.T) {
+func TestJournal_IsSyncedWhenItSays(t *testing.T) {
 	t.Parallel()
-	var g gcra
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
-	admit := func(n int) (served int) {
-		for range n {
-			if next, ok := g.next(now, 10); ok {
-				g.arrival = next
-				served++
-			}
-		}
-		return served
+	for when, want := range map[Sync]struct{ before, after int64 }{SyncNone: {0, 0}, SyncInterval: {0, 1}, SyncAlways: {20, 20}} {
+		t.Run(string(when), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				j, err := openJournal(t.TempDir(), when)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var flushed atomic.Int64
+				j.flush = func(f *os.File) error { flushed.Add(1); return f.Sync() }
+				ctx, cancel := context.WithCancel(t.Context())
+				var done sync.WaitGroup
+				if when == SyncInterval {
+					done.Go(func() { j.keepSynced(ctx, slog.New(slog.DiscardHandler)) })
+				}
+				for i := range 20 {
+					if _, err := j.append(callNamed(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := flushed.Load(); got != want.before {
+					t.Errorf("synced %d times when 20 calls were answered, want %d", got, want.before)
+				}
+				time.Sleep(3 * syncInterval)
+				if got := flushed.Load(); got != want.after {
+					t.Errorf("synced %d times a while later, want %d", got, want.after)
+				}
+				cancel()
+				done.Wait()
+				if calls, err := readJournal(j.active.file.Name()); err != nil || len(calls) != 20 {
+					t.Errorf("%d calls, %v", len(calls), err)
+				}
+			})
+		})
 	}
-	if n := admit(50); n != 10 {
-		t.Errorf("a burst of %d, want 10", n)
+}
+
+func TestJournal_ACallThatCannotBeSyncedIsNotServed(t *testing.T) {
+	t.Parallel()
+	j, err := openJournal(t.TempDir(), SyncAlways)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if left := g.remaining(now, 10); left != 0 {
-		t.Errorf("%d remain", left)
+	j.flush = func(*os.File) error { return errors.New("the disk is gone") }
+	if _, err := j.append(callNamed(1)); err == nil {
+		t.Error("the call is in the journal, as far as its caller knows")
 	}
-	now += int64(300 * time.Millisecond)
-	if left := g.remaining(now, 10); left != 3 {
-		t.Errorf("%d remain after 300 ms, want 3", left)
+	if files, err := j.leftovers(); err != nil || len(files) != 0 {
+		t.Errorf("%v are left behind, %v", files, err)
 	}
-	if n := admit(50); n != 3 {
-		t.Errorf("%d after 300 ms, want 3", n)
-	}
-	now -= int64(time.Hour) // the clock jumps back: a second begins anew, and only one
-	if n := admit(50); n != 10 {
-		t.Errorf("%d after the clock jumped back", n)
+	if calls, err := readJournal(j.active.file.Name()); err != nil || len(calls) != 0 {
+		t.Errorf("%d calls are left behind, %v", len(calls), err)
 	}
 }

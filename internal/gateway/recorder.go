@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"m3o/internal/auth"
@@ -33,8 +34,10 @@ type recorder struct {
 	keys    keysapi.Service
 	log     *slog.Logger
 
+	queued   atomic.Int64 // len(waiting), for who holds no lock
 	mu       sync.Mutex
 	waiting  []waitingCall
+	usual    int           // how many waited when the queue was emptied last
 	begun    uint64        // calls taken in
 	recorded uint64        // calls recorded, in the order they were taken in
 	progress chan struct{} // closed and replaced when recorded grows
@@ -59,11 +62,7 @@ func newRecorder(j *journal, usage usageapi.Service, keys keysapi.Service, log *
 }
 
 // full says that too many calls wait: usage has been away for some time.
-func (r *recorder) full() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.waiting) >= recordMost
-}
+func (r *recorder) full() bool { return r.queued.Load() >= recordMost }
 
 // add takes a served call in. When it returns nil the call is in the journal.
 func (r *recorder) add(call usageapi.Call) error {
@@ -73,7 +72,11 @@ func (r *recorder) add(call usageapi.Call) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.waiting == nil {
+		r.waiting = make([]waitingCall, 0, r.usual+r.usual/4+1)
+	}
 	r.waiting = append(r.waiting, waitingCall{call, segment})
+	r.queued.Store(int64(len(r.waiting)))
 	r.begun++
 	nudge(r.wake)
 	return nil
@@ -107,11 +110,16 @@ func nudge(c chan struct{}) {
 	}
 }
 
-// start records what waits until stopped.
-func (r *recorder) start() {
+// start records what waits until stopped, and keeps journals synced that want it.
+func (r *recorder) start(journals ...*journal) {
 	ctx, cancel := context.WithCancel(auth.AsService(context.Background(), Host))
 	r.stop = cancel
 	r.done.Go(func() { r.run(ctx) })
+	for _, j := range journals {
+		if j.sync == SyncInterval {
+			r.done.Go(func() { j.keepSynced(ctx, r.log) })
+		}
+	}
 }
 
 func (r *recorder) run(ctx context.Context) {
@@ -185,8 +193,9 @@ func (r *recorder) finish(batch []waitingCall) (left int) {
 	r.mu.Lock()
 	r.waiting = r.waiting[len(batch):]
 	if left = len(r.waiting); left == 0 {
-		r.waiting = nil // the array behind it can go
+		r.waiting, r.usual = nil, len(batch) // the array behind it can go
 	}
+	r.queued.Store(int64(left))
 	r.recorded += uint64(len(batch))
 	close(r.progress)
 	r.progress = make(chan struct{})

@@ -14,11 +14,12 @@ import (
 const (
 	maxRefills     = 100 // times one call may find its slice used up by others
 	refillLimit    = 5 * time.Second
-	unusedBefore   = 5 * time.Second  // a lease pays for no new call in its last seconds
-	renewBefore    = 15 * time.Second // leases under calls in flight are renewed in time
-	quotaSlice     = 1000             // units of an allowance at a time
-	emptyFor       = time.Second      // how long nothing left is believed: others may give some back
-	sliceCalls     = 100              // a slice of a balance pays for at least so many calls
+	unusedBefore   = 5 * time.Second       // a lease pays for no new call in its last seconds
+	renewBefore    = 15 * time.Second      // leases under calls in flight are renewed in time
+	quotaSlice     = 1000                  // units of an allowance at a time
+	emptyFor       = time.Second           // how long nothing left is believed: others may give some back
+	elsewhereFor   = 50 * time.Millisecond // how long, when other gateways hold some
+	sliceCalls     = 100                   // a slice of a balance pays for at least so many calls
 	idleAfter      = 10 * time.Second
 	forgetAfter    = 10 * time.Minute
 	recallPatience = 2 * time.Second
@@ -30,13 +31,16 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 	_, err, _ := s.refills.Do(c.id+" "+name, func() (any, error) {
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
-		lease, err := s.usage.LeaseQuota(ctx, c.id, name, most, min(quotaSlice, most))
+		lease, err := s.usage.LeaseQuota(ctx, c.id, s.holder, name, most, min(quotaSlice, most))
 		if err != nil {
 			return nil, err
 		}
 		a := &allowance{lease: lease.ID, left: lease.Granted, slice: lease.Granted, expires: lease.Expires}
 		if lease.Granted == 0 {
-			a.lease, a.expires = "", s.now().Add(emptyFor)
+			a.lease = ""
+			if until := s.now().Add(belief(lease.Elsewhere)); until.Before(a.expires) { // a new month has its own
+				a.expires = until
+			}
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -53,7 +57,8 @@ func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micr
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
 		c.mu.Lock()
-		lease, left, raises := c.wallet.lease, c.wallet.left, c.raises
+		w := c.purse()
+		lease, left, raises := w.lease, w.left, c.raises
 		c.mu.Unlock()
 		need := max(price-left, 0)
 		want := max(money.Micros(s.LeaseSlice()), sliceCalls*price, need)
@@ -61,21 +66,46 @@ func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micr
 		if err != nil {
 			return nil, err
 		}
+		refused := granted.Granted == 0 && need > 0
+		var balance *money.Micros
+		if refused {
+			balance = s.balanceOf(ctx, c)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.receive(lease, granted)
-		if granted.Granted == 0 && need > 0 && c.raises == raises {
-			c.wallet.short, c.wallet.shortUntil = need, s.now().Add(emptyFor)
+		if refused && c.raises == raises {
+			w := c.purse()
+			w.short, w.shortUntil, w.balance = need, s.now().Add(belief(granted.Elsewhere)), balance
 		}
 		return nil, nil
 	})
 	return err
 }
 
+// belief is how long it is believed that nothing is left.
+func belief(elsewhere bool) time.Duration {
+	if elsewhere {
+		return elsewhereFor
+	}
+	return emptyFor
+}
+
+// balanceOf is the balance of a customer who cannot pay, for the answer that says so;
+// nil when it cannot be told.
+func (s *Service) balanceOf(ctx context.Context, c *customer) *money.Micros {
+	current, _, err := s.balance.Current(auth.With(ctx, auth.Account{ID: c.id, Type: auth.TypeCustomer}), c.id)
+	if err != nil {
+		s.log.Warn("a refusal does not say the balance", "error", err)
+		return nil
+	}
+	return &current
+}
+
 // receive puts what balance has granted into the wallet. asked is the lease that
 // was to be extended. It is called with mu held.
 func (c *customer) receive(asked string, granted balanceapi.Lease) {
-	w := &c.wallet
+	w := c.purse()
 	switch {
 	case w.lease != asked && granted.ID == asked:
 		return // given back meanwhile: what was added to it goes back with it
@@ -87,7 +117,7 @@ func (c *customer) receive(asked string, granted balanceapi.Lease) {
 		w.slice = granted.Granted
 	}
 	w.expires = granted.Expires.Add(-unusedBefore)
-	w.short = 0
+	w.short, w.balance = 0, nil
 }
 
 // inTime leases ahead of need, while calls go on.
@@ -111,24 +141,46 @@ func (s *Service) refillContext(ctx context.Context) (context.Context, context.C
 func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 	c.mu.Lock()
 	w := c.wallet
-	if w.lease != "" && w.holds > 0 {
+	if w != nil && w.lease != "" && w.holds > 0 {
 		c.mu.Unlock()
 		return false, nil
 	}
-	c.wallet = wallet{}
+	c.wallet = nil
 	c.mu.Unlock()
-	if w.lease == "" {
+	if w == nil || w.lease == "" {
 		return true, nil
 	}
 	if err := s.recorder.flush(ctx); err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.wallet.lease == "" {
+		if c.wallet == nil || c.wallet.lease == "" {
 			c.wallet = w
 		}
 		return true, err
 	}
 	return true, s.balance.CloseLease(ctx, w.lease)
+}
+
+// giveBackUnused gives back what no call in flight is paid from, and keeps the lease for
+// those that are.
+func (s *Service) giveBackUnused(ctx context.Context, c *customer) error {
+	lease, unused := c.takeUnused()
+	if unused == 0 {
+		return nil
+	}
+	return s.balance.Return(ctx, lease, unused) // if that fails, it comes back with the end of the lease
+}
+
+// takeUnused takes what is not held out of the wallet, while calls in flight hold some.
+func (c *customer) takeUnused() (lease string, unused money.Micros) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.wallet
+	if w == nil || w.lease == "" || w.holds == 0 || w.left <= 0 {
+		return "", 0
+	}
+	unused, w.left = w.left, 0
+	return w.lease, unused
 }
 
 // giveBackAllowances gives back what is unused of a customer's allowances, except
@@ -144,17 +196,26 @@ func (s *Service) giveBackAllowances(ctx context.Context, c *customer) error {
 	return s.keepRetired(ctx, c)
 }
 
-// keepRetired tells usage what is still in use of retired allowances.
+// keepRetired tells usage what is still in use of retired allowances: what was in use before
+// the record was brought up to date, so that a call which ends meanwhile is counted for sure.
 func (s *Service) keepRetired(ctx context.Context, c *customer) error {
+	c.mu.Lock()
+	keep := map[string]int64{}
+	for lease, a := range c.retired {
+		keep[lease] = a.holds
+	}
+	c.mu.Unlock()
 	if err := s.recorder.flush(ctx); err != nil {
 		return err
 	}
 	c.mu.Lock()
-	keep := map[string]int64{}
-	for lease, a := range c.retired {
-		if keep[lease] = a.holds; a.holds == 0 {
+	for lease, units := range keep {
+		if units == 0 {
 			delete(c.retired, lease)
 		}
+	}
+	if len(c.retired) == 0 {
+		c.retired = nil
 	}
 	c.mu.Unlock()
 	return s.keep(ctx, c, keep)
@@ -173,7 +234,7 @@ func (s *Service) keep(ctx context.Context, c *customer, units map[string]int64)
 	defer c.mu.Unlock()
 	for _, a := range c.allowances {
 		if units[a.lease] > 0 {
-			a.expires = expires
+			a.expires = inMonth(a.expires, expires)
 		}
 	}
 	for lease, a := range c.retired {
@@ -182,6 +243,17 @@ func (s *Service) keep(ctx context.Context, c *customer, units map[string]int64)
 		}
 	}
 	return nil
+}
+
+// inMonth is the renewed end of an allowance that can be used for new calls: at the
+// latest that of its month, in which its old end lies or which ends with it.
+func inMonth(old, renewed time.Time) time.Time {
+	in := old.Add(-1).UTC()
+	end := time.Date(in.Year(), in.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	if renewed.After(end) {
+		return end
+	}
+	return renewed
 }
 
 // Tidy renews the leases under calls in flight, gives back those of customers
@@ -202,19 +274,23 @@ func (s *Service) Tidy(ctx context.Context) error {
 
 func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
 	c.mu.Lock()
-	idle := c.used.Before(now.Add(-idleAfter))
-	lease := c.wallet.lease
+	idle := c.used < now.Add(-idleAfter).UnixNano()
+	var lease string
+	if c.wallet != nil {
+		lease = c.wallet.lease
+	}
 	renew := lease != "" && c.wallet.holds > 0 && c.wallet.expires.Before(now.Add(renewBefore))
-	held := len(c.allowances) > 0 || len(c.retired) > 0
+	holding := len(c.allowances) > 0 || len(c.retired) > 0
 	units := c.ending(now.Add(renewBefore))
-	gone := lease == "" && !held && c.used.Before(now.Add(-forgetAfter))
+	gone := lease == "" && !holding && c.used < now.Add(-forgetAfter).UnixNano()
+	purse := c.wallet != nil
 	c.mu.Unlock()
 	switch {
 	case gone:
 		s.customers.forget(c)
 		return nil
-	case idle && (lease != "" || held):
-		if returned, err := s.giveBack(ctx, c); err != nil || returned && !held {
+	case idle && (purse || holding):
+		if returned, err := s.giveBack(ctx, c); err != nil || returned && !holding {
 			return err
 		}
 		if err := s.giveBackAllowances(ctx, c); err != nil {
@@ -224,9 +300,6 @@ func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
 		if err := s.recorder.flush(ctx); err != nil {
 			return err
 		}
-		c.mu.Lock()
-		units = c.ending(now.Add(renewBefore))
-		c.mu.Unlock()
 		if err := s.keep(ctx, c, units); err != nil {
 			return err
 		}
@@ -240,6 +313,9 @@ func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
 // ending are the units in use of allowances whose lease ends before a time. It is
 // called with mu held.
 func (c *customer) ending(before time.Time) map[string]int64 {
+	if c.allowances == nil && c.retired == nil {
+		return nil
+	}
 	units := map[string]int64{}
 	for _, a := range c.allowances {
 		if a.holds > 0 && a.expires.Before(before) {
@@ -263,7 +339,7 @@ func (s *Service) renewMoney(ctx context.Context, c *customer, lease string) err
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.wallet.lease == lease {
+		if c.wallet != nil && c.wallet.lease == lease {
 			c.receive(lease, granted)
 		}
 		return nil, nil

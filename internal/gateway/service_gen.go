@@ -23,37 +23,55 @@ import (
 	"m3o/internal/usage/usageapi"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
-	configBodyLimit   *config.Value[int64]
-	configLeaseSlice  *config.Value[int64]
-	metricCalls       *prometheus.CounterVec
-	metricCallSeconds *prometheus.HistogramVec
+	replica                rpc.Replica
+	configured             *config.Set
+	configBodyLimit        *config.Value[int64]
+	configLeaseSlice       *config.Value[int64]
+	configUpstreamNetworks *config.Value[string]
+	configTopUpURL         *config.Value[string]
+	configCutOff           *config.Value[time.Duration]
+	configRateMode         *config.Value[string]
+	configRateWhenAway     *config.Value[string]
+	configRateTimeout      *config.Value[time.Duration]
+	metricCalls            *prometheus.CounterVec
+	metricRateUnchecked    prometheus.Counter
+	metricCallSeconds      *prometheus.HistogramVec
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
-	if source == nil {
-		source = config.Unset{}
-	}
-	if s.configBodyLimit, err = config.NewValue[int64](source, config.Property{Host: "gateway", Name: "BodyLimit", Default: "10485760", Rule: "int [1,)"}); err != nil {
+	s.replica = rpc.Replica{Host: "gateway", ID: id.New("rep"), Version: Version}
+	s.configured = config.NewSet(s.replica.Host, source)
+	s.configBodyLimit = config.Add[int64](s.configured, config.Property{Name: "BodyLimit", Default: "10485760", Rule: "int [1,)"})
+	s.configLeaseSlice = config.Add[int64](s.configured, config.Property{Name: "LeaseSlice", Default: "100000", Rule: "int [1,)"})
+	s.configUpstreamNetworks = config.Add[string](s.configured, config.Property{Name: "UpstreamNetworks", Default: "[]", Rule: "json"})
+	s.configTopUpURL = config.Add[string](s.configured, config.Property{Name: "TopUpURL", Default: "", Rule: ""})
+	s.configCutOff = config.Add[time.Duration](s.configured, config.Property{Name: "CutOff", Default: "5s", Rule: "dur [1s,1h]"})
+	s.configRateMode = config.Add[string](s.configured, config.Property{Name: "RateMode", Default: "fast", Rule: "set fast|strict"})
+	s.configRateWhenAway = config.Add[string](s.configured, config.Property{Name: "RateWhenAway", Default: "refuse", Rule: "set refuse|local"})
+	s.configRateTimeout = config.Add[time.Duration](s.configured, config.Property{Name: "RateTimeout", Default: "1s", Rule: "dur [10ms,1m]"})
+	if err := s.configured.Err(); err != nil {
 		return s, err
 	}
-	if s.configLeaseSlice, err = config.NewValue[int64](source, config.Property{Host: "gateway", Name: "LeaseSlice", Default: "100000", Rule: "int [1,)"}); err != nil {
-		return s, err
-	}
-	s.metricCalls = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_calls", Help: "Calls by API and HTTP status."}, []string{"service", "status"})
-	s.metricCallSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "gateway_call_seconds", Help: "Time from admission to the last byte of the answer.", Buckets: []float64{0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}, []string{"service"})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricCalls, s.metricCallSeconds} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of gateway: %w", err)
-		}
-	}
-	return s, nil
+	s.metricCalls = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_calls", Help: "Calls by API and HTTP status."}, []string{"api", "status"})
+	s.metricRateUnchecked = prometheus.NewCounter(prometheus.CounterOpts{Name: "gateway_rate_unchecked", Help: "Calls refused with 503 because the rates that gateways share could not be asked."})
+	s.metricCallSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "gateway_call_seconds", Help: "Time from admission to the last byte of the answer.", Buckets: []float64{0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}}, []string{"api"})
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricCalls, s.metricRateUnchecked, s.metricCallSeconds)
+}
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
+// Configured is the configuration, and what to call when a value has changed.
+func (s *Service) Configured() (*config.Set, config.Callbacks) {
+	return s.configured, config.Callbacks{"UpstreamNetworks": s.OnChangedUpstreamNetworks, "RateMode": s.OnChangedRateMode, "RateWhenAway": s.OnChangedRateWhenAway, "RateTimeout": s.OnChangedRateTimeout}
 }
 
 // BodyLimit is the value in force. The largest request body, in bytes.
@@ -68,28 +86,86 @@ func (s *settings) LeaseSlice() int64 { return s.configLeaseSlice.Get() }
 // SetLeaseSlice replaces the value. One that breaks the rule is an error and leaves the old one in force.
 func (s *settings) SetLeaseSlice(value int64) error { return s.configLeaseSlice.Set(fmt.Sprint(value)) }
 
+// UpstreamNetworks is the value in force. A JSON array of networks such as 10.0.0.0/8 in which APIs may be, beside the public internet. An address of another network is not called.
+func (s *settings) UpstreamNetworks() string { return s.configUpstreamNetworks.Get() }
+
+// SetUpstreamNetworks replaces the value and calls OnChangedUpstreamNetworks when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetUpstreamNetworks(ctx context.Context, value string) error {
+	return s.configUpstreamNetworks.Change(ctx, fmt.Sprint(value), s.OnChangedUpstreamNetworks)
+}
+
+// TopUpURL is the value in force. Where a customer adds money, for the answer to a call that it cannot pay. Empty is the house's own page.
+func (s *settings) TopUpURL() string { return s.configTopUpURL.Get() }
+
+// SetTopUpURL replaces the value. One that breaks the rule is an error and leaves the old one in force.
+func (s *settings) SetTopUpURL(value string) error { return s.configTopUpURL.Set(fmt.Sprint(value)) }
+
+// CutOff is the value in force. How long a gateway believes what it remembers of keys, bans, tiers and the catalogue while it cannot ask what has changed; then it answers 503. Of a house in a single process it means nothing.
+func (s *settings) CutOff() time.Duration { return s.configCutOff.Get() }
+
+// SetCutOff replaces the value. One that breaks the rule is an error and leaves the old one in force.
+func (s *settings) SetCutOff(value time.Duration) error { return s.configCutOff.Set(fmt.Sprint(value)) }
+
+// RateMode is the value in force. How gateways share rates by way of Redis - fast (in memory, within one percent) or strict (exact, each call asks Redis). Without --redis it means nothing.
+func (s *settings) RateMode() string { return s.configRateMode.Get() }
+
+// SetRateMode replaces the value and calls OnChangedRateMode when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetRateMode(ctx context.Context, value string) error {
+	return s.configRateMode.Change(ctx, fmt.Sprint(value), s.OnChangedRateMode)
+}
+
+// RateWhenAway is the value in force. What becomes of calls while Redis is away - refuse (503) or local (each gateway admits its share, the rate divided by the gateways).
+func (s *settings) RateWhenAway() string { return s.configRateWhenAway.Get() }
+
+// SetRateWhenAway replaces the value and calls OnChangedRateWhenAway when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetRateWhenAway(ctx context.Context, value string) error {
+	return s.configRateWhenAway.Change(ctx, fmt.Sprint(value), s.OnChangedRateWhenAway)
+}
+
+// RateTimeout is the value in force. How long a round trip to Redis may take until it counts as away.
+func (s *settings) RateTimeout() time.Duration { return s.configRateTimeout.Get() }
+
+// SetRateTimeout replaces the value and calls OnChangedRateTimeout when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetRateTimeout(ctx context.Context, value time.Duration) error {
+	return s.configRateTimeout.Change(ctx, fmt.Sprint(value), s.OnChangedRateTimeout)
+}
+
 // IncrementCalls adds to the counter. Calls by API and HTTP status.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementCalls(count int, service string, status int) {
-	if value := float64(count); value > 0 {
-		s.metricCalls.WithLabelValues(service, fmt.Sprint(status)).Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementCalls(count int, api string, status int) error {
+	return rpc.Count(s.metricCalls.WithLabelValues(api, fmt.Sprint(status)), float64(count))
+}
+
+// IncrementRateUnchecked adds to the counter. Calls refused with 503 because the rates that gateways share could not be asked.
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementRateUnchecked(count int) error {
+	return rpc.Count(s.metricRateUnchecked, float64(count))
 }
 
 // ObserveCallSeconds adds a value to the histogram. Time from admission to the last byte of the answer.
-func (s *settings) ObserveCallSeconds(duration time.Duration, service string) {
-	s.metricCallSeconds.WithLabelValues(service).Observe(duration.Seconds())
+func (s *settings) ObserveCallSeconds(duration time.Duration, api string) error {
+	s.metricCallSeconds.WithLabelValues(api).Observe(duration.Seconds())
+	return nil
 }
 
 // handlers are what service.yaml declares beside the contract.
 type handlers interface {
+	OnChangedUpstreamNetworks(ctx context.Context) (err error)
+	OnChangedRateMode(ctx context.Context) (err error)
+	OnChangedRateWhenAway(ctx context.Context) (err error)
+	OnChangedRateTimeout(ctx context.Context) (err error)
 	OnKeysChanged(ctx context.Context, customerID string) (err error)
 	OnCustomerChanged(ctx context.Context, customerID string) (err error)
 	OnTierChanged(ctx context.Context, customerID string) (err error)
 	OnCatalogueChanged(ctx context.Context) (err error)
 	OnFlush(ctx context.Context, customerID string) (err error)
 	OnBalanceRaised(ctx context.Context, customerID string) (err error)
-	OnRecall(ctx context.Context, customerID string) (err error)
+	OnRecall(ctx context.Context, customerID string, holder string) (err error)
+	OnQuotaRecall(ctx context.Context, customerID string, name string, holder string) (err error)
 	Tidy(ctx context.Context) (err error)
 }
 
@@ -98,14 +174,17 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions and its sinks. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
+	var routes []rpc.Route
 	stops := []func(){
-		keysapi.ListenOnKeysChanged(b, id.New("gateway"), s.OnKeysChanged),
-		customersapi.ListenOnCustomerChanged(b, id.New("gateway"), s.OnCustomerChanged),
-		billingapi.ListenOnTierChanged(b, id.New("gateway"), s.OnTierChanged),
-		publicapiapi.ListenOnCatalogueChanged(b, id.New("gateway"), s.OnCatalogueChanged),
-		usageapi.ListenOnFlush(b, id.New("gateway"), s.OnFlush),
-		balanceapi.ListenOnBalanceRaised(b, id.New("gateway"), s.OnBalanceRaised),
-		balanceapi.ListenOnRecall(b, id.New("gateway"), s.OnRecall),
+		rpc.Register(b, s.replica, routes),
+		keysapi.NewHook(b, s.replica.ID, "").OnKeysChanged(s.OnKeysChanged),
+		customersapi.NewHook(b, s.replica.ID, "").OnCustomerChanged(s.OnCustomerChanged),
+		billingapi.NewHook(b, s.replica.ID, "").OnTierChanged(s.OnTierChanged),
+		publicapiapi.NewHook(b, s.replica.ID, "").OnCatalogueChanged(s.OnCatalogueChanged),
+		usageapi.NewHook(b, s.replica.ID, "").OnFlush(s.OnFlush),
+		balanceapi.NewHook(b, s.replica.ID, "").OnBalanceRaised(s.OnBalanceRaised),
+		balanceapi.NewHook(b, s.replica.ID, "").OnRecall(s.OnRecall),
+		usageapi.NewHook(b, s.replica.ID, "").OnQuotaRecall(s.OnQuotaRecall),
 	}
 	return func() {
 		for _, stop := range slices.Backward(stops) {

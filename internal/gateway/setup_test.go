@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	"m3o/internal/gateway"
 	"m3o/internal/keys/keysapi"
 	"m3o/internal/keys/keysapi/keysapifakes"
+	"m3o/internal/limit"
 	"m3o/internal/money"
 	"m3o/internal/publicapi/publicapiapi"
 	"m3o/internal/publicapi/publicapiapi/publicapiapifakes"
@@ -58,7 +60,14 @@ type door struct {
 	catalogue publicapiapi.Catalogue
 	down      map[string]bool // fakes that answer fault.Unavailable
 
+	limits *limit.Shared // is given to the gateway; nil: its own rates
+
+	every   time.Duration // how often the gateway asks what has changed; 0: never
+	changes []keysapi.Change
+	asked   atomic.Int64 // how often it has, and was answered
+
 	ahead  atomic.Int64 // of the house's clock, in nanoseconds
+	leases atomic.Int64 // how often balance was asked for a lease, and has decided
 	leased func()       // called once, after balance has decided on a lease and before the gateway hears of it
 }
 
@@ -66,7 +75,7 @@ const customer = "cus_a"
 
 // newDoor opens the gateway with one key of one customer, free of limits but its
 // balance, and an API called demo.
-func newDoor(t testing.TB, d *db.DB) *door {
+func newDoor(t testing.TB, d *db.DB, options ...func(*door)) *door {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	s := &door{
@@ -82,8 +91,12 @@ func newDoor(t testing.TB, d *db.DB) *door {
 		{Name: "Demo.Typed", Path: "/typed", Schema: publicapiapi.Schema{"postcode": "string", "count": "integer", "tags": "array"}},
 	}}}}
 	s.answer(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, `{"ok":true}`) })
-	t.Cleanup(s.bus.Handle("demo", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.target.Load())(w, r) })))
+	t.Cleanup(s.bus.Serve("rep_demo", bus.Endpoint{Host: "demo", Port: 443, Method: bus.Any, Path: "/{path+}", Queue: "demo",
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.target.Load())(w, r) })}))
 	s.services(d, ob)
+	for _, option := range options {
+		option(s)
+	}
 	s.open()
 	t.Cleanup(func() {
 		if err := s.gateway.Stop(context.WithoutCancel(t.Context())); err != nil {
@@ -132,6 +145,15 @@ func (s *door) open() {
 		}
 		return record, nil
 	})
+	keys.ChangesCalls(func(_ context.Context, since int64) ([]keysapi.Change, int64, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.down["keys"] {
+			return nil, 0, fault.New(fault.Unavailable, "keys are away")
+		}
+		s.asked.Add(1)
+		return s.changes[min(max(since, 0), int64(len(s.changes))):], int64(len(s.changes)), nil
+	})
 	tiers.TierOfCalls(func(context.Context, string) (billingapi.Tier, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -146,8 +168,8 @@ func (s *door) open() {
 		return s.catalogue, nil
 	})
 	g, err := gateway.New(gateway.Deps{
-		Bus: s.bus, Config: config.Unset{}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Journal: s.journal,
-		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: toldLate{s.balance, s}, Billing: tiers,
+		Bus: s.bus, Config: config.Map{"gateway.UpstreamNetworks": `["127.0.0.0/8","::1/128"]`}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Secret: houseSecret(), Journal: s.journal,
+		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: toldLate{s.balance, s}, Billing: tiers, Revalidate: s.every, Limits: s.limits,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -158,6 +180,9 @@ func (s *door) open() {
 	s.gateway = g
 	s.t.Cleanup(g.Register(s.bus))
 }
+
+// houseSecret is what seals the credentials of the catalogue.
+func houseSecret() []byte { return bytes.Repeat([]byte{7}, publicapiapi.SecretSize) }
 
 // now is the house's clock.
 func (s *door) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
@@ -170,6 +195,7 @@ type toldLate struct {
 
 func (b toldLate) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
 	lease, err := b.Service.Lease(ctx, customerID, leaseID, holder, need, want)
+	b.door.leases.Add(1)
 	b.door.mu.Lock()
 	happens := b.door.leased
 	b.door.leased = nil

@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"m3o/internal/auth"
 )
 
 // OnKeysChanged forgets the keys of a customer.
@@ -17,12 +20,17 @@ func (s *Service) OnCustomerChanged(_ context.Context, customerID string) error 
 	return nil
 }
 
-// OnTierChanged forgets the tier of a customer, and what was leased under it.
+// OnTierChanged forgets the tier of a customer, or of all, and what was leased under it.
 func (s *Service) OnTierChanged(ctx context.Context, customerID string) error {
-	c := s.customers.peek(customerID)
-	if c == nil {
-		c = s.customers.get(customerID) // a tier may be on its way right now
+	if customerID != "" {
+		return s.forgetTier(ctx, s.customers.get(customerID)) // made if need be: its tier may be on its way right now
 	}
+	var failed []error
+	s.customers.each(func(c *customer) { failed = append(failed, s.forgetTier(ctx, c)) })
+	return errors.Join(failed...)
+}
+
+func (s *Service) forgetTier(ctx context.Context, c *customer) error {
 	c.mu.Lock()
 	c.tier, c.tierEpoch = nil, c.tierEpoch+1
 	c.mu.Unlock()
@@ -44,17 +52,26 @@ func (s *Service) OnBalanceRaised(_ context.Context, customerID string) error {
 	if c := s.customers.peek(customerID); c != nil {
 		c.mu.Lock()
 		c.raises++
-		c.wallet.short = 0
+		if c.wallet != nil {
+			c.wallet.short = 0
+		}
 		c.mu.Unlock()
 	}
 	return nil
 }
 
-// OnRecall gives back the lease of a customer, after the calls in flight.
-func (s *Service) OnRecall(ctx context.Context, customerID string) error {
+// OnRecall gives back the lease of a customer. For another gateway, the holder, that is
+// what no call in flight is paid from; without a holder it is all, after those calls.
+func (s *Service) OnRecall(ctx context.Context, customerID, holder string) error {
 	c := s.customers.peek(customerID)
-	if c == nil {
+	switch {
+	case c == nil || holder == s.holder:
 		return nil
+	case holder != "":
+		if ok, err := s.giveBack(ctx, c); ok || err != nil {
+			return err
+		}
+		return s.giveBackUnused(ctx, c)
 	}
 	ctx, cancel := context.WithTimeout(ctx, recallPatience)
 	defer cancel()
@@ -70,4 +87,14 @@ func (s *Service) OnRecall(ctx context.Context, customerID string) error {
 		case <-poll.C:
 		}
 	}
+}
+
+// OnQuotaRecall gives back what is not in use of a customer's allowance, for another
+// gateway.
+func (s *Service) OnQuotaRecall(ctx context.Context, customerID, name, holder string) error {
+	c := s.customers.peek(customerID)
+	if c == nil || holder == s.holder || !c.retireNamed(name) {
+		return nil
+	}
+	return s.keepRetired(auth.AsService(ctx, Host), c)
 }
