@@ -46,7 +46,7 @@ type Service struct {
 	settings
 	db        *db.DB
 	outbox    *outbox.Outbox
-	trigger   balanceapi.Trigger
+	trigger   balanceapi.MulticastTrigger
 	log       *slog.Logger
 	now       func() time.Time
 	customers customersapi.Service
@@ -60,7 +60,7 @@ func New(d Deps) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		settings: set, db: d.DB, outbox: d.Outbox, trigger: balanceapi.NewTrigger(d.Bus), log: d.Log, now: d.Now,
+		settings: set, db: d.DB, outbox: d.Outbox, trigger: balanceapi.NewMulticastTrigger(d.Bus), log: d.Log, now: d.Now,
 		customers: d.Customers, usage: d.Usage,
 	}, nil
 }
@@ -190,7 +190,7 @@ func spend[Out any](ctx context.Context, s *Service, customerID string, amount m
 	if !errors.Is(err, errShort) {
 		return out, err
 	}
-	if err := s.trigger.OnRecall(ctx, customerID); err != nil {
+	if err := s.trigger.OnRecall(ctx, customerID, "").Err(); err != nil {
 		return out, fault.Wrap(fault.Unavailable, err, "a part of the balance is in use: try again in a moment").After(time.Second)
 	}
 	out, err = idempotency.Tx(ctx, s.db, debit)
@@ -321,7 +321,7 @@ func (s *Service) fact(ctx context.Context, tx *db.Tx, customerID string, event 
 
 // raised tells whoever remembers that a customer could not pay.
 func (s *Service) raised(ctx context.Context, customerID string) error {
-	if err := s.trigger.OnBalanceRaised(ctx, customerID); err != nil {
+	if err := s.trigger.OnBalanceRaised(ctx, customerID).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the balance has changed, but not every gateway knows yet")
 	}
 	return nil

@@ -183,6 +183,71 @@ func TestLease(t *testing.T) {
 	})
 }
 
+func TestAPartOfALeaseIsReturned(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.serve(t, ctx, "cus_a", lease.ID, 100, 1)
+		if err := s.Return(ctx, lease.ID, 150); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 900, 50)
+		if refused := h.serve(t, ctx, "cus_a", lease.ID, 50, 1); len(refused) > 0 {
+			t.Fatalf("refused %v: the lease goes on", refused)
+		}
+		if err := s.Return(ctx, lease.ID, 5000); err != nil { // more than it ever held: nothing
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 850, 0)
+		if err := s.CloseLease(ctx, lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Return(ctx, lease.ID, 1); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 850, 0)
+		if err := s.Return(ctx, lease.ID, 0); !fault.Is(err, fault.Invalid) {
+			t.Errorf("nothing: %v", err)
+		}
+	})
+}
+
+func TestWhatOthersCanDoWithoutPaysForACall(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		first, err := s.Lease(ctx, "cus_a", "", "gw_1", 10, 5000)
+		if err != nil || first.Granted != 1000 || first.Elsewhere {
+			t.Fatalf("alone it is given all: %+v, %v", first, err)
+		}
+		var asked []string
+		t.Cleanup(balanceapi.NewHook(h.bus, "rep_1", "").OnRecall(func(ctx context.Context, customerID, holder string) error {
+			asked = append(asked, customerID+" "+holder)
+			if len(asked) > 1 {
+				return nil
+			}
+			return s.Return(ctx, first.ID, 700)
+		}))
+		second, err := s.Lease(ctx, "cus_a", "", "gw_2", 10, 5000)
+		if err != nil || second.Granted != 350 || !second.Elsewhere || len(asked) != 1 || asked[0] != "cus_a gw_2" {
+			t.Fatalf("half of what comes back is left to the others: %+v, %v, asked %q", second, err, asked)
+		}
+		more, err := s.Lease(ctx, "cus_a", second.ID, "gw_2", 300, 300)
+		if err != nil || more.Granted != 300 || len(asked) != 1 {
+			t.Fatalf("what is needed is given: %+v, %v, asked %q", more, err, asked)
+		}
+		none, err := s.Lease(ctx, "cus_a", second.ID, "gw_2", 51, 51)
+		if err != nil || none.Granted != 0 || !none.Elsewhere || len(asked) < 2 {
+			t.Fatalf("others hold it and cannot do without: %+v, %v, asked %q", none, err, asked)
+		}
+		want(t, s, "cus_a", 1000, 950)
+	})
+}
+
 func TestCallsThatComeLateAreOwedWhenNothingIsLeft(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()

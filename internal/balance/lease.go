@@ -23,20 +23,59 @@ const (
 	leaseGrace = 30 * time.Second
 )
 
+// How often other holders are asked for what one lacks, and how long is waited after the
+// first time, then four times as long each: what they give back may be taken by another
+// before it gets there, and what they were just granted may still be on its way to them.
+const (
+	maxRecalls  = 4
+	recallPause = 2 * time.Millisecond
+)
+
+// errElsewhere says that others hold some of what is needed.
+var errElsewhere = errors.New("other gateways hold a part of the balance")
+
 // Lease implements balanceapi.Service. A lease whose answer gets lost is closed
-// when it expires, so nothing is lost with it.
+// when it expires, so nothing is lost with it. Money of which nobody makes use pays for
+// a call, whoever holds it: the others are asked for it before a call is refused.
 func (s *Service) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
 	if need < 0 || want < need {
 		return balanceapi.Lease{}, fault.BadField("want", "must be at least need, and need not below zero")
 	}
-	out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
-		lease, err := s.lease(ctx, tx, customerID, leaseID, holder, need, want)
-		return balanceapi.LeaseOut{Lease: lease}, err
-	})
-	return out.Lease, err
+	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
+		out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
+			lease, err := s.lease(ctx, tx, wish{customerID, leaseID, holder, need, want, recalls})
+			return balanceapi.LeaseOut{Lease: lease}, err
+		})
+		if !errors.Is(err, errElsewhere) {
+			return out.Lease, err
+		}
+		if err := s.trigger.OnRecall(ctx, customerID, holder).Err(); err != nil {
+			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", customerID, "error", err)
+		}
+		if recalls == 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return balanceapi.Lease{}, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
-func (s *Service) lease(ctx context.Context, tx *db.Tx, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
+// wish is what a gateway wants to be leased.
+type wish struct {
+	customerID string
+	leaseID    string // to be extended
+	holder     string
+	need, want money.Micros
+	recalls    int // how often others have been asked to give back
+}
+
+// lease grants what there is, errElsewhere if that is too little and others may have it.
+// Of what several want, one leaves half to the others.
+func (s *Service) lease(ctx context.Context, tx *db.Tx, w wish) (balanceapi.Lease, error) {
+	customerID, leaseID := w.customerID, w.leaseID
 	now := s.now()
 	lease := balanceapi.Lease{ID: leaseID, Expires: now.Add(leaseTerm)}
 	open, err := extend(ctx, tx, leaseID, customerID, lease.Expires)
@@ -51,23 +90,33 @@ func (s *Service) lease(ctx context.Context, tx *db.Tx, customerID, leaseID, hol
 	if err != nil {
 		return balanceapi.Lease{}, err
 	}
-	if free >= need && !gone {
-		lease.Granted = min(free, want)
+	others, err := heldByOthers(ctx, tx, customerID, w.holder)
+	lease.Elsewhere = others > 0
+	switch {
+	case err != nil:
+		return balanceapi.Lease{}, err
+	case gone:
+	case free >= w.need && others == 0 && w.recalls == 0:
+		lease.Granted = min(free, w.want)
+	case free >= w.need:
+		lease.Granted = max(w.need, min(free-free/2, w.want))
+	case others > 0 && w.recalls < maxRecalls:
+		return balanceapi.Lease{}, errElsewhere
 	}
 	if !open {
 		if lease.Granted == 0 {
-			return balanceapi.Lease{}, nil
+			return balanceapi.Lease{Elsewhere: lease.Elsewhere}, nil
 		}
 		lease.ID = id.New("lse")
 	}
 	if lease.Granted == 0 {
 		return lease, nil
 	}
-	if err := grow(ctx, tx, lease, customerID, holder, open); err != nil {
+	if err := grow(ctx, tx, lease, customerID, w.holder, open); err != nil {
 		return balanceapi.Lease{}, err
 	}
 	_, err = post(ctx, tx, transfer{
-		id: id.New("trf"), kind: kindLease, reference: "Lease " + lease.ID, actor: holder, at: now,
+		id: id.New("trf"), kind: kindLease, reference: "Lease " + lease.ID, actor: w.holder, at: now,
 		legs: []leg{{customerID, available, -lease.Granted}, {customerID, leased, lease.Granted}},
 	})
 	return lease, err
@@ -79,6 +128,19 @@ const (
 	openSQL   = `
 	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, closed) VALUES ($1, $2, $3, $4, 0, $5, FALSE)`
 )
+
+const heldByOthersSQL = `
+	SELECT CAST(COALESCE(SUM(amount - posted), 0) AS BIGINT) FROM ledger_leases WHERE customer_id = $1 AND NOT closed AND holder <> $2`
+
+// heldByOthers is what other holders have not spent of a customer's money, as far as that
+// is known here.
+func heldByOthers(ctx context.Context, tx *db.Tx, customerID, holder string) (money.Micros, error) {
+	var held int64
+	if err := tx.QueryRow(ctx, heldByOthersSQL, customerID, holder).Scan(&held); err != nil {
+		return 0, fmt.Errorf("add up what others hold of %s: %w", customerID, err)
+	}
+	return money.Micros(held), nil
+}
 
 // extend renews an open lease; false when there is none of that id.
 func extend(ctx context.Context, tx *db.Tx, leaseID, customerID string, until time.Time) (bool, error) {
@@ -104,6 +166,36 @@ func grow(ctx context.Context, tx *db.Tx, lease balanceapi.Lease, customerID, ho
 		return fmt.Errorf("grant lease %s: %w", lease.ID, err)
 	}
 	return nil
+}
+
+const shrinkSQL = `
+	UPDATE ledger_leases SET amount = amount - $2 WHERE id = $1 AND NOT closed AND amount - posted > $2 RETURNING customer_id`
+
+// Return implements balanceapi.Service. Of a lease that has ended nothing is left to give
+// back, which is no error.
+func (s *Service) Return(ctx context.Context, leaseID string, amount money.Micros) error {
+	if amount <= 0 {
+		return fault.BadField("amount", "must be above zero")
+	}
+	_, err := idempotency.Tx(ctx, s.db, func(tx *db.Tx) (out balanceapi.ReturnOut, err error) {
+		var customerID string
+		err = tx.QueryRow(ctx, shrinkSQL, leaseID, int64(amount)).Scan(&customerID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return out, nil
+		}
+		if err != nil {
+			return out, fmt.Errorf("shrink lease %s: %w", leaseID, err)
+		}
+		t := transfer{
+			id: id.New("trf"), kind: kindRelease, reference: "Part of lease " + leaseID, actor: balanceapi.Host, at: s.now(),
+			legs: []leg{{customerID, leased, -amount}, {customerID, available, amount}},
+		}
+		if _, err := post(ctx, tx, t); err != nil {
+			return out, err
+		}
+		return out, s.repay(ctx, tx, t.id, customerID)
+	})
+	return err
 }
 
 // CloseLease implements balanceapi.Service. Closing again changes nothing.

@@ -157,6 +157,18 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 			m.free[who] -= paid
 			m.owed[who] += price - paid
 		},
+		"return": func(rt *rapid.T) {
+			l, n := lease(rt), amount.Draw(rt, "part")
+			if n >= l.amount-l.charged {
+				rt.Skip("a gateway returns what it has, and keeps some")
+			}
+			expect(s.Return(ctx, l.id, n), true)
+			if !l.closed {
+				l.amount -= n
+				m.free[l.customer] += n
+				m.repay(l.customer)
+			}
+		},
 		"close": func(rt *rapid.T) {
 			l := lease(rt)
 			expect(s.CloseLease(ctx, l.id), true)

@@ -13,39 +13,46 @@ import (
 	"m3o/internal/balance/balanceapi"
 	"m3o/internal/bus"
 	"m3o/internal/config"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 	"m3o/pkg/events/proto/customers"
 	"m3o/pkg/events/proto/requests"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica            rpc.Replica
+	configured         *config.Set
 	configSignUpCredit *config.Value[int64]
 	metricLedgerSum    prometheus.Gauge
 	metricPostedMicros prometheus.Counter
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
-	if source == nil {
-		source = config.Unset{}
-	}
-	if s.configSignUpCredit, err = config.NewValue[int64](source, config.Property{Host: "balance", Name: "SignUpCredit", Default: "1000000", Rule: "int [0,)"}); err != nil {
+	s.replica = rpc.Replica{Host: "balance", ID: id.New("rep"), Version: Version}
+	s.configured = config.NewSet(s.replica.Host, source)
+	s.configSignUpCredit = config.Add[int64](s.configured, config.Property{Name: "SignUpCredit", Default: "1000000", Rule: "int [0,)"})
+	if err := s.configured.Err(); err != nil {
 		return s, err
 	}
 	s.metricLedgerSum = prometheus.NewGauge(prometheus.GaugeOpts{Name: "balance_ledger_sum", Help: "The sum of all accounts; anything but 0 is a defect."})
 	s.metricPostedMicros = prometheus.NewCounter(prometheus.CounterOpts{Name: "balance_posted_micros", Help: "Money that calls have turned into revenue, in micro-dollars."})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricLedgerSum, s.metricPostedMicros} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of balance: %w", err)
-		}
-	}
-	return s, nil
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricLedgerSum, s.metricPostedMicros)
+}
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
+// Configured is the configuration, and what to call when a value has changed.
+func (s *Service) Configured() (*config.Set, config.Callbacks) {
+	return s.configured, nil
 }
 
 // SignUpCredit is the value in force. What a customer is given once, after verification, in micro-dollars.
@@ -57,23 +64,20 @@ func (s *settings) SetSignUpCredit(value int64) error {
 }
 
 // IncrementLedgerSum adds to the gauge. The sum of all accounts; anything but 0 is a defect.
-func (s *settings) IncrementLedgerSum(micros int64) {
-	if value := float64(micros); value != 0 {
-		s.metricLedgerSum.Add(value)
-	}
+func (s *settings) IncrementLedgerSum(micros int64) error {
+	return rpc.Adjust(s.metricLedgerSum, float64(micros))
 }
 
 // ObserveLedgerSum sets the gauge. The sum of all accounts; anything but 0 is a defect.
-func (s *settings) ObserveLedgerSum(micros int64) {
+func (s *settings) ObserveLedgerSum(micros int64) error {
 	s.metricLedgerSum.Set(float64(micros))
+	return nil
 }
 
 // IncrementPostedMicros adds to the counter. Money that calls have turned into revenue, in micro-dollars.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementPostedMicros(amount int64) {
-	if value := float64(amount); value > 0 {
-		s.metricPostedMicros.Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementPostedMicros(amount int64) error {
+	return rpc.Count(s.metricPostedMicros, float64(amount))
 }
 
 var _ balanceapi.Service = (*Service)(nil)
@@ -91,8 +95,11 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions and its sinks. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
+	var routes []rpc.Route
+	routes = append(routes, balanceapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(balanceapi.Host, balanceapi.Documents()))
 	stops := []func(){
-		rpc.Register(b, balanceapi.Routes(s)),
+		rpc.Register(b, s.replica, routes),
 		b.Subscribe("customers", "balance", rpc.Sink("balance", s.OnCustomers)),
 		b.Subscribe("requests", "balance", rpc.Sink("balance", s.OnRequests)),
 	}

@@ -71,7 +71,7 @@ func newHouse(t *testing.T, d *db.DB) *house {
 }
 
 func contract() rpctest.Contract[balanceapi.Service] {
-	return rpctest.Contract[balanceapi.Service]{Routes: balanceapi.Routes, Client: balanceapi.NewClient}
+	return rpctest.Contract[balanceapi.Service]{Routes: balanceapi.Routes, Client: func(b bus.Bus) balanceapi.Service { return balanceapi.NewClient(b) }}
 }
 
 func admin(ctx context.Context) context.Context {

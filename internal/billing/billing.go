@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
 	"m3o/internal/db/audit"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 )
@@ -40,9 +42,9 @@ type Service struct {
 	outbox    *outbox.Outbox
 	log       *slog.Logger
 	now       func() time.Time
-	trigger   billingapi.Trigger
+	trigger   billingapi.MulticastTrigger
 	customers customersapi.Service
-	tiers     map[string]billingapi.Tier
+	tiers     atomic.Pointer[map[string]billingapi.Tier] // by name
 }
 
 // New makes the service. Tiers that cannot be understood are an error.
@@ -51,14 +53,47 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("billing: %w", err)
 	}
+	service := &Service{
+		settings: s, db: d.DB, outbox: d.Outbox, log: d.Log, now: d.Now,
+		trigger: billingapi.NewMulticastTrigger(d.Bus), customers: d.Customers,
+	}
+	return service, service.readTiers()
+}
+
+// readTiers takes the tiers of the configuration. If they cannot be understood, those
+// of before stay in force.
+func (s *Service) readTiers() error {
 	tiers, err := parseTiers(s.Tiers())
 	if err != nil {
-		return nil, fmt.Errorf("config billing.Tiers: %w", err)
+		return fmt.Errorf("config billing.Tiers: %w", err)
 	}
-	return &Service{
-		settings: s, db: d.DB, outbox: d.Outbox, log: d.Log, now: d.Now,
-		trigger: billingapi.NewTrigger(d.Bus), customers: d.Customers, tiers: tiers,
-	}, nil
+	s.tiers.Store(&tiers)
+	return nil
+}
+
+// tier is a tier by its name.
+func (s *Service) tier(name string) (tier billingapi.Tier, ok bool) {
+	tier, ok = (*s.tiers.Load())[name]
+	return tier, ok
+}
+
+// OnChangedTiers takes other tiers into force, for the next call of every customer.
+func (s *Service) OnChangedTiers(ctx context.Context) (err error) {
+	if err := s.readTiers(); err != nil {
+		return err
+	}
+	if err := s.noteTiers(ctx); err != nil {
+		return err
+	}
+	return s.trigger.OnTierChanged(ctx, "").Err()
+}
+
+// OnStartup has gateways that outlived an earlier process ask for the tiers, which may be
+// others in this one.
+func (s *Service) OnStartup(ctx context.Context) error { return s.noteTiers(ctx) }
+
+func (s *Service) noteTiers(ctx context.Context) error {
+	return s.db.Tx(ctx, func(tx *db.Tx) error { return changelog.Note(ctx, tx, billingapi.Host, "") })
 }
 
 // ReadAccount is the billing account of a customer, the caller's own unless an
@@ -102,7 +137,7 @@ func (s *Service) SubscribeTier(ctx context.Context, id, cardID, customerID stri
 	if err != nil {
 		return err
 	}
-	tier, ok := s.tiers[id]
+	tier, ok := s.tier(id)
 	if !ok {
 		f := fault.New(fault.Invalid, "Subscription ID not valid").WithID("billing.SubscribeTier")
 		f.Fields = []fault.Field{{Name: "id", Detail: "is none of the tiers"}}
@@ -124,6 +159,9 @@ func (s *Service) SubscribeTier(ctx context.Context, id, cardID, customerID stri
 		}
 		if !changed {
 			return out, nil
+		}
+		if err := changelog.Note(ctx, tx, billingapi.Host, customer); err != nil {
+			return out, err
 		}
 		return out, s.state(ctx, tx, customer, tier.ID)
 	})
@@ -147,7 +185,7 @@ func (s *Service) unpaid(ctx context.Context, customer string, tier billingapi.T
 // changed has everybody forget the customer's tier, also when a repeated call
 // found it changed already: the first may have told nobody.
 func (s *Service) changed(ctx context.Context, customerID string) error {
-	if err := s.trigger.OnTierChanged(ctx, customerID); err != nil {
+	if err := s.trigger.OnTierChanged(ctx, customerID).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the change was made, but not everybody could be told: try again")
 	}
 	return nil
@@ -159,10 +197,10 @@ func (s *Service) TierOf(ctx context.Context, customerID string) (tier billingap
 	if err != nil {
 		return tier, err
 	}
-	tier, ok := s.tiers[id]
+	tier, ok := s.tier(id)
 	if !ok {
 		s.log.WarnContext(ctx, "a customer has a tier that is not configured", "customer", customerID, "tier", id)
-		tier = s.tiers[billingapi.Free]
+		tier, _ = s.tier(billingapi.Free)
 	}
 	return tier, nil
 }

@@ -47,7 +47,7 @@ type house struct {
 func each(t *testing.T, body func(t *testing.T, s billingapi.Service, h *house)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[billingapi.Service]{Routes: billingapi.Routes, Client: billingapi.NewClient}
+	contract := rpctest.Contract[billingapi.Service]{Routes: billingapi.Routes, Client: func(b bus.Bus) billingapi.Service { return billingapi.NewClient(b) }}
 	for name, open := range map[string]func(testing.TB) *db.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,7 +61,7 @@ func setup(t *testing.T, d *db.DB) (billingapi.Service, *house) {
 	log := slog.New(slog.DiscardHandler)
 	h := &house{t: t, db: d, bus: bus.NewMemory(bus.MemoryConfig{Logger: log})}
 	h.outbox = outbox.New(d, now, log)
-	t.Cleanup(billingapi.ListenOnTierChanged(h.bus, "test", func(_ context.Context, customerID string) error {
+	t.Cleanup(billingapi.NewHook(h.bus, "rep_test", "test").OnTierChanged(func(_ context.Context, customerID string) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.changed = append(h.changed, customerID)

@@ -12,38 +12,57 @@ import (
 	"m3o/internal/billing/billingapi"
 	"m3o/internal/bus"
 	"m3o/internal/config"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 	"m3o/pkg/events/proto/customers"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica     rpc.Replica
+	configured  *config.Set
 	configTiers *config.Value[string]
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
-	if source == nil {
-		source = config.Unset{}
-	}
-	if s.configTiers, err = config.NewValue[string](source, config.Property{Host: "billing", Name: "Tiers", Default: "{\"free\":{\"price\":0,\"free_calls\":10000,\"rate\":1000,\"caps\":{}}, \"solo\":{\"price\":10000000,\"free_calls\":100000,\"rate\":1000,\"caps\":{}}, \"pro\":{\"price\":35000000,\"free_calls\":1000000,\"rate\":1000,\"caps\":{}}, \"business\":{\"price\":95000000,\"free_calls\":10000000,\"rate\":10000,\"caps\":{}}}", Rule: "json"}); err != nil {
+	s.replica = rpc.Replica{Host: "billing", ID: id.New("rep"), Version: Version}
+	s.configured = config.NewSet(s.replica.Host, source)
+	s.configTiers = config.Add[string](s.configured, config.Property{Name: "Tiers", Default: "{\"free\":{\"price\":0,\"free_calls\":10000,\"rate\":1000,\"caps\":{}}, \"solo\":{\"price\":10000000,\"free_calls\":100000,\"rate\":1000,\"caps\":{}}, \"pro\":{\"price\":35000000,\"free_calls\":1000000,\"rate\":1000,\"caps\":{}}, \"business\":{\"price\":95000000,\"free_calls\":10000000,\"rate\":10000,\"caps\":{}}}", Rule: "json"})
+	if err := s.configured.Err(); err != nil {
 		return s, err
 	}
 	return s, nil
 }
 
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
+// Configured is the configuration, and what to call when a value has changed.
+func (s *Service) Configured() (*config.Set, config.Callbacks) {
+	return s.configured, config.Callbacks{"Tiers": s.OnChangedTiers}
+}
+
 // Tiers is the value in force. The tiers by name, as JSON - price (micro-dollars a month), free_calls (a month), rate (calls a second, 0 is no limit) and caps (calls a month by endpoint, 0 is none allowed). A tier named free is required.
 func (s *settings) Tiers() string { return s.configTiers.Get() }
 
-// SetTiers replaces the value. One that breaks the rule is an error and leaves the old one in force.
-func (s *settings) SetTiers(value string) error { return s.configTiers.Set(fmt.Sprint(value)) }
+// SetTiers replaces the value and calls OnChangedTiers when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetTiers(ctx context.Context, value string) error {
+	return s.configTiers.Change(ctx, fmt.Sprint(value), s.OnChangedTiers)
+}
 
 var _ billingapi.Service = (*Service)(nil)
 
 // handlers are what service.yaml declares beside the contract.
 type handlers interface {
+	OnChangedTiers(ctx context.Context) (err error)
 	OnCustomers(ctx context.Context, event *customers.Event) (err error)
 }
 
@@ -52,8 +71,11 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions and its sinks. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
+	var routes []rpc.Route
+	routes = append(routes, billingapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(billingapi.Host, billingapi.Documents()))
 	stops := []func(){
-		rpc.Register(b, billingapi.Routes(s)),
+		rpc.Register(b, s.replica, routes),
 		b.Subscribe("customers", "billing", rpc.Sink("billing", s.OnCustomers)),
 	}
 	return func() {

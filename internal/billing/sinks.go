@@ -6,6 +6,7 @@ import (
 	"m3o/internal/auth"
 	"m3o/internal/billing/billingapi"
 	"m3o/internal/db"
+	"m3o/internal/db/changelog"
 	"m3o/internal/rpc"
 	"m3o/pkg/events/proto/customers"
 )
@@ -21,7 +22,10 @@ func (s *Service) OnCustomers(ctx context.Context, event *customers.Event) (err 
 		if err != nil || !fresh {
 			return err
 		}
-		return drop(ctx, tx, customerID)
+		if err := drop(ctx, tx, customerID); err != nil {
+			return err
+		}
+		return changelog.Note(ctx, tx, billingapi.Host, customerID)
 	})
 	if err != nil {
 		return err

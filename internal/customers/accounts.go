@@ -11,9 +11,11 @@ import (
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
 	"m3o/internal/db/audit"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/id"
+	"m3o/internal/identity"
 	"m3o/pkg/events/proto/customers"
 )
 
@@ -128,6 +130,9 @@ func (s *Service) delete(ctx context.Context, tx *db.Tx, r record, force bool) e
 	if err := s.audit(ctx, tx, "customers.Delete", r); err != nil {
 		return err
 	}
+	if err := changelog.Note(ctx, tx, customersapi.Host, r.ID); err != nil {
+		return err
+	}
 	r.Status, r.Updated = customersapi.Deleted, now.Unix()
 	return s.state(ctx, tx, r, fact(customers.EventType_EventTypeDeleted))
 }
@@ -161,16 +166,16 @@ func (s *Service) Status(ctx context.Context, id string) (status string, err err
 // it is, whatever its state, password and rights. It says Created and Verified, not Signup.
 func (s *Service) Provision(ctx context.Context, email string, password string, name string, admin bool) (customer customersapi.Customer, created bool, err error) {
 	r := record{Customer: customersapi.Customer{ID: id.New("cus"), Status: customersapi.IsVerified}, Admin: admin}
-	if r.Email, err = parseAddress(email); err != nil {
+	if r.Email, err = identity.ParseAddress(email); err != nil {
 		return customer, false, err
 	}
 	if r.Name, err = checkName("name", name); err != nil {
 		return customer, false, err
 	}
-	if err := checkPassword("password", password, r.Email); err != nil {
+	if err := identity.CheckPassword("password", password, r.Email); err != nil {
 		return customer, false, err
 	}
-	if r.Password, err = s.hasher.hash(ctx, password); err != nil {
+	if r.Password, err = s.hasher.Hash(ctx, password); err != nil {
 		return customer, false, err
 	}
 	out, err := idempotency.Tx(ctx, s.db, func(tx *db.Tx) (customersapi.ProvisionOut, error) {

@@ -8,8 +8,10 @@ import (
 	"m3o/internal/auth"
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
+	"m3o/internal/identity"
 	"m3o/internal/page"
 	"m3o/pkg/events/proto/customers"
 )
@@ -91,7 +93,7 @@ func checkUpdate(c customersapi.Customer) (checked customersapi.Customer, err er
 		return c, fault.BadField("customer.id", "is required")
 	}
 	if c.Email != "" {
-		if c.Email, err = parseAddress(c.Email); err != nil {
+		if c.Email, err = identity.ParseAddress(c.Email); err != nil {
 			return c, err
 		}
 	}
@@ -153,6 +155,9 @@ func (s *Service) ban(ctx context.Context, tx *db.Tx, r record) error {
 	if err := s.audit(ctx, tx, "customers.Ban", r); err != nil {
 		return err
 	}
+	if err := changelog.Note(ctx, tx, customersapi.Host, r.ID); err != nil {
+		return err
+	}
 	r.Status, r.Updated = customersapi.Banned, now.Unix()
 	return s.state(ctx, tx, r, fact(customers.EventType_EventTypeBanned))
 }
@@ -190,6 +195,9 @@ func (s *Service) unban(ctx context.Context, tx *db.Tx, r record) error {
 		return err
 	}
 	if r, err = byID(ctx, tx, r.ID); err != nil {
+		return err
+	}
+	if err := changelog.Note(ctx, tx, customersapi.Host, r.ID); err != nil {
 		return err
 	}
 	return s.state(ctx, tx, r, fact(customers.EventType_EventTypeUnbanned))

@@ -260,7 +260,7 @@ func TestALoginThatMeetsABanLeavesNoSession(t *testing.T) {
 				}
 			})
 		}
-		for count(t, d, "customers_throttles") < 2 { // the mail's and the login's: a login has begun
+		for count(t, d, "throttles") < 2 { // the mail's and the login's: a login has begun
 			runtime.Gosched()
 		}
 		must(t, h.service.Ban(admin, v.CustomerID, ""))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,8 +16,10 @@ import (
 	"m3o/internal/config"
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
+	"m3o/internal/db/throttle"
 	"m3o/internal/emails/emailsapi"
 	"m3o/internal/fault"
+	"m3o/internal/identity"
 )
 
 // Deps is what customers needs.
@@ -37,13 +40,13 @@ type Service struct {
 
 	db      *db.DB
 	outbox  *outbox.Outbox
-	trigger customersapi.Trigger
+	trigger customersapi.MulticastTrigger
 	emails  emailsapi.Service
 	log     *slog.Logger
 	now     func() time.Time
 
-	hasher  hasher
-	lists   lists
+	hasher  identity.Hasher
+	lists   atomic.Pointer[lists]
 	signUps *limiter
 	logins  *limiter
 }
@@ -56,14 +59,29 @@ func New(d Deps) (*Service, error) {
 	}
 	s := &Service{
 		settings: settings,
-		db:       d.DB, outbox: d.Outbox, trigger: customersapi.NewTrigger(d.Bus), emails: d.Emails, log: d.Log, now: d.Now,
-		hasher:  newHasher(),
+		db:       d.DB, outbox: d.Outbox, trigger: customersapi.NewMulticastTrigger(d.Bus), emails: d.Emails, log: d.Log, now: d.Now,
+		hasher:  identity.NewHasher(),
 		signUps: newLimiter(time.Minute, d.Now),
 		logins:  newLimiter(time.Minute, d.Now),
 	}
-	s.lists, err = newLists(s.AllowList(), s.BlockList())
-	return s, err
+	return s, s.readLists()
 }
+
+// readLists takes the lists of the configuration. If they cannot be understood, those of
+// before stay in force.
+func (s *Service) readLists() error {
+	l, err := newLists(s.AllowList(), s.BlockList())
+	if err == nil {
+		s.lists.Store(&l)
+	}
+	return err
+}
+
+// OnChangedAllowList takes another list into force, for the next sign-up.
+func (s *Service) OnChangedAllowList(context.Context) (err error) { return s.readLists() }
+
+// OnChangedBlockList takes another list into force, for the next sign-up.
+func (s *Service) OnChangedBlockList(context.Context) (err error) { return s.readLists() }
 
 // find reads the customer a call names by id, or by address when the id is empty. Neither is fault.Invalid.
 func find(ctx context.Context, q db.Querier, id, email string) (record, error) {
@@ -73,7 +91,7 @@ func find(ctx context.Context, q db.Querier, id, email string) (record, error) {
 	case email == "":
 		return record{}, fault.New(fault.Invalid, "ID or Email is required")
 	}
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return record{}, err
 	}
@@ -102,11 +120,11 @@ func findOwn(ctx context.Context, q db.Querier, id, email string) (record, error
 
 // Sweep deletes codes, sessions and throttles that have ended.
 func (s *Service) Sweep(ctx context.Context) error {
-	now := db.Micro(s.now())
+	now := s.now()
 	for _, statement := range sweeps() {
-		if _, err := s.db.Exec(ctx, statement, now); err != nil {
+		if _, err := s.db.Exec(ctx, statement, db.Micro(now)); err != nil {
 			return fmt.Errorf("sweep customers: %w", err)
 		}
 	}
-	return nil
+	return throttle.Sweep(ctx, s.db, now)
 }

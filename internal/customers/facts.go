@@ -32,7 +32,7 @@ func (s *Service) changed(ctx context.Context, customerID string) error {
 	if customerID == "" {
 		return nil
 	}
-	if err := s.trigger.OnCustomerChanged(ctx, customerID); err != nil {
+	if err := s.trigger.OnCustomerChanged(ctx, customerID).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the change is stored, but not everybody has been told: repeat the call")
 	}
 	return nil

@@ -1,11 +1,11 @@
 package customers
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
-	"m3o/internal/fault"
+	"m3o/internal/auth"
+	"m3o/internal/db/throttle"
 )
 
 // limiterMax bounds the memory of a limiter, also when somebody has many addresses.
@@ -31,7 +31,7 @@ func (l *limiter) take(client string, count int) error {
 	if client == "" {
 		return nil
 	}
-	client, now, step := network(client), l.now(), l.window/time.Duration(count)
+	client, now, step := auth.Network(client), l.now(), l.window/time.Duration(count)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until := l.usedUp[client]
@@ -39,7 +39,7 @@ func (l *limiter) take(client string, count int) error {
 		until = now
 	}
 	if wait := until.Add(step).Sub(now) - l.window; wait > 0 {
-		return limited(wait)
+		return throttle.Limited(wait)
 	}
 	l.makeRoom(now)
 	l.usedUp[client] = until.Add(step)
@@ -59,21 +59,4 @@ func (l *limiter) makeRoom(now time.Time) {
 	if len(l.usedUp) >= limiterMax {
 		clear(l.usedUp)
 	}
-}
-
-// network is what counts as one client: an IPv4 address, or an IPv6 /64, which is what a single line is given.
-func network(client string) string {
-	addr, err := netip.ParseAddr(client)
-	if err != nil || !addr.Unmap().Is6() {
-		return client
-	}
-	prefix, err := addr.WithZone("").Prefix(64)
-	if err != nil {
-		return client
-	}
-	return prefix.String()
-}
-
-func limited(wait time.Duration) error {
-	return fault.New(fault.Limited, "Too Many Requests").After(wait)
 }

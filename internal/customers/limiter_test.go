@@ -2,7 +2,6 @@ package customers
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -30,40 +29,4 @@ func TestLimiterIsBounded(t *testing.T) {
 	if err := l.take("10.0.0.1", 1); !fault.Is(err, fault.Limited) {
 		t.Errorf("err = %v: a client with a used up allowance was forgotten", err)
 	}
-}
-
-func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"ada@example.com", " A@B ", "Ada <a@b>", "a@[::1]", "\"a\"@b", "a@b (c)", "ü@ü", "a@b\r\nc", ""} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, email string) {
-		address, err := parseAddress(email)
-		if err != nil {
-			if !fault.Is(err, fault.Invalid) {
-				t.Errorf("%q: %v", email, err)
-			}
-			return
-		}
-		if again, err := parseAddress(address); err != nil || again != address {
-			t.Errorf("%q became %q, which became %q, %v", email, address, again, err)
-		}
-		if strings.ContainsAny(address, "\r\n \"<>") {
-			t.Errorf("%q became %q", email, address)
-		}
-	})
-}
-
-func FuzzParsePHC(f *testing.F) {
-	f.Add(phc(make([]byte, saltLength), make([]byte, hashLength)))
-	f.Add("$argon2id$v=19$m=19456,t=2,p=1$$")
-	f.Add("")
-	f.Fuzz(func(t *testing.T, stored string) {
-		salt, key, ok := parsePHC(stored)
-		if !ok {
-			return
-		}
-		if again := phc(salt, key); len(key) != hashLength || len(again) > len(stored) {
-			t.Errorf("%q was read as %q", stored, again)
-		}
-	})
 }

@@ -5,7 +5,6 @@ package customers
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,12 +12,16 @@ import (
 	"m3o/internal/bus"
 	"m3o/internal/config"
 	"m3o/internal/customers/customersapi"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica                 rpc.Replica
+	configured              *config.Set
 	configAllowList         *config.Value[string]
 	configBlockList         *config.Value[string]
 	configCodeLifetime      *config.Value[time.Duration]
@@ -35,68 +38,57 @@ type settings struct {
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
-	if source == nil {
-		source = config.Unset{}
-	}
-	if s.configAllowList, err = config.NewValue[string](source, config.Property{Host: "customers", Name: "AllowList", Default: "[]", Rule: "json"}); err != nil {
-		return s, err
-	}
-	if s.configBlockList, err = config.NewValue[string](source, config.Property{Host: "customers", Name: "BlockList", Default: "[]", Rule: "json"}); err != nil {
-		return s, err
-	}
-	if s.configCodeLifetime, err = config.NewValue[time.Duration](source, config.Property{Host: "customers", Name: "CodeLifetime", Default: "5m", Rule: "dur (0s,24h]"}); err != nil {
-		return s, err
-	}
-	if s.configRecoveryLifetime, err = config.NewValue[time.Duration](source, config.Property{Host: "customers", Name: "RecoveryLifetime", Default: "10m", Rule: "dur (0s,24h]"}); err != nil {
-		return s, err
-	}
-	if s.configCodeTries, err = config.NewValue[int](source, config.Property{Host: "customers", Name: "CodeTries", Default: "5", Rule: "int [1,100]"}); err != nil {
-		return s, err
-	}
-	if s.configSignUpsPerAddress, err = config.NewValue[int](source, config.Property{Host: "customers", Name: "SignUpsPerAddress", Default: "5", Rule: "int [1,)"}); err != nil {
-		return s, err
-	}
-	if s.configSignUpsPerClient, err = config.NewValue[int](source, config.Property{Host: "customers", Name: "SignUpsPerClient", Default: "60", Rule: "int [1,)"}); err != nil {
-		return s, err
-	}
-	if s.configLoginsPerAddress, err = config.NewValue[int](source, config.Property{Host: "customers", Name: "LoginsPerAddress", Default: "10", Rule: "int [1,)"}); err != nil {
-		return s, err
-	}
-	if s.configLoginsPerClient, err = config.NewValue[int](source, config.Property{Host: "customers", Name: "LoginsPerClient", Default: "60", Rule: "int [1,)"}); err != nil {
-		return s, err
-	}
-	if s.configAccessLifetime, err = config.NewValue[time.Duration](source, config.Property{Host: "customers", Name: "AccessLifetime", Default: "1h", Rule: "dur (0s,720h]"}); err != nil {
-		return s, err
-	}
-	if s.configRefreshLifetime, err = config.NewValue[time.Duration](source, config.Property{Host: "customers", Name: "RefreshLifetime", Default: "720h", Rule: "dur (0s,)"}); err != nil {
+	s.replica = rpc.Replica{Host: "customers", ID: id.New("rep"), Version: Version}
+	s.configured = config.NewSet(s.replica.Host, source)
+	s.configAllowList = config.Add[string](s.configured, config.Property{Name: "AllowList", Default: "[]", Rule: "json"})
+	s.configBlockList = config.Add[string](s.configured, config.Property{Name: "BlockList", Default: "[]", Rule: "json"})
+	s.configCodeLifetime = config.Add[time.Duration](s.configured, config.Property{Name: "CodeLifetime", Default: "5m", Rule: "dur (0s,24h]"})
+	s.configRecoveryLifetime = config.Add[time.Duration](s.configured, config.Property{Name: "RecoveryLifetime", Default: "10m", Rule: "dur (0s,24h]"})
+	s.configCodeTries = config.Add[int](s.configured, config.Property{Name: "CodeTries", Default: "5", Rule: "int [1,100]"})
+	s.configSignUpsPerAddress = config.Add[int](s.configured, config.Property{Name: "SignUpsPerAddress", Default: "5", Rule: "int [1,)"})
+	s.configSignUpsPerClient = config.Add[int](s.configured, config.Property{Name: "SignUpsPerClient", Default: "60", Rule: "int [1,)"})
+	s.configLoginsPerAddress = config.Add[int](s.configured, config.Property{Name: "LoginsPerAddress", Default: "10", Rule: "int [1,)"})
+	s.configLoginsPerClient = config.Add[int](s.configured, config.Property{Name: "LoginsPerClient", Default: "60", Rule: "int [1,)"})
+	s.configAccessLifetime = config.Add[time.Duration](s.configured, config.Property{Name: "AccessLifetime", Default: "1h", Rule: "dur (0s,720h]"})
+	s.configRefreshLifetime = config.Add[time.Duration](s.configured, config.Property{Name: "RefreshLifetime", Default: "720h", Rule: "dur (0s,)"})
+	if err := s.configured.Err(); err != nil {
 		return s, err
 	}
 	s.metricSignUps = prometheus.NewCounter(prometheus.CounterOpts{Name: "customers_sign_ups", Help: "Addresses that were verified."})
 	s.metricLogins = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "customers_logins", Help: "Logins by outcome - password, refresh, refused, reused, throttled."}, []string{"outcome"})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricSignUps, s.metricLogins} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of customers: %w", err)
-		}
-	}
-	return s, nil
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricSignUps, s.metricLogins)
+}
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
+// Configured is the configuration, and what to call when a value has changed.
+func (s *Service) Configured() (*config.Set, config.Callbacks) {
+	return s.configured, config.Callbacks{"AllowList": s.OnChangedAllowList, "BlockList": s.OnChangedBlockList}
 }
 
 // AllowList is the value in force. A JSON array of regular expressions; when it is not empty an address must match one of them to sign up.
 func (s *settings) AllowList() string { return s.configAllowList.Get() }
 
-// SetAllowList replaces the value. One that breaks the rule is an error and leaves the old one in force.
-func (s *settings) SetAllowList(value string) error { return s.configAllowList.Set(fmt.Sprint(value)) }
+// SetAllowList replaces the value and calls OnChangedAllowList when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetAllowList(ctx context.Context, value string) error {
+	return s.configAllowList.Change(ctx, fmt.Sprint(value), s.OnChangedAllowList)
+}
 
 // BlockList is the value in force. A JSON array of regular expressions; an address that matches one of them cannot sign up.
 func (s *settings) BlockList() string { return s.configBlockList.Get() }
 
-// SetBlockList replaces the value. One that breaks the rule is an error and leaves the old one in force.
-func (s *settings) SetBlockList(value string) error { return s.configBlockList.Set(fmt.Sprint(value)) }
+// SetBlockList replaces the value and calls OnChangedBlockList when it is another one. A value that
+// breaks the rule is an error and leaves the old one in force.
+func (s *Service) SetBlockList(ctx context.Context, value string) error {
+	return s.configBlockList.Change(ctx, fmt.Sprint(value), s.OnChangedBlockList)
+}
 
 // CodeLifetime is the value in force. How long a verification code is valid.
 func (s *settings) CodeLifetime() time.Duration { return s.configCodeLifetime.Get() }
@@ -169,25 +161,23 @@ func (s *settings) SetRefreshLifetime(value time.Duration) error {
 }
 
 // IncrementSignUps adds to the counter. Addresses that were verified.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementSignUps(count int) {
-	if value := float64(count); value > 0 {
-		s.metricSignUps.Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementSignUps(count int) error {
+	return rpc.Count(s.metricSignUps, float64(count))
 }
 
 // IncrementLogins adds to the counter. Logins by outcome - password, refresh, refused, reused, throttled.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementLogins(count int, outcome string) {
-	if value := float64(count); value > 0 {
-		s.metricLogins.WithLabelValues(outcome).Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementLogins(count int, outcome string) error {
+	return rpc.Count(s.metricLogins.WithLabelValues(outcome), float64(count))
 }
 
 var _ customersapi.Service = (*Service)(nil)
 
 // handlers are what service.yaml declares beside the contract.
 type handlers interface {
+	OnChangedAllowList(ctx context.Context) (err error)
+	OnChangedBlockList(ctx context.Context) (err error)
 	Sweep(ctx context.Context) (err error)
 }
 
@@ -196,14 +186,10 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
-	stops := []func(){
-		rpc.Register(b, customersapi.Routes(s)),
-	}
-	return func() {
-		for _, stop := range slices.Backward(stops) {
-			stop()
-		}
-	}
+	var routes []rpc.Route
+	routes = append(routes, customersapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(customersapi.Host, customersapi.Documents()))
+	return rpc.Register(b, s.replica, routes)
 }
 
 // Tickers are the periodic jobs of the service.

@@ -11,7 +11,9 @@ import (
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
 	"m3o/internal/db/idempotency"
+	"m3o/internal/db/throttle"
 	"m3o/internal/fault"
+	"m3o/internal/identity"
 	"m3o/pkg/events/proto/customers"
 )
 
@@ -40,7 +42,7 @@ func (s *Service) Login(ctx context.Context, email string, password string, refr
 	if refreshToken != "" {
 		return s.refresh(ctx, refreshToken)
 	}
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return token, err
 	}
@@ -55,17 +57,17 @@ const (
 
 // failures is how often logins of an address may fail, the same for those that nobody has: by the client that calls, so
 // that a stranger's guesses do not keep the owner out, and by all clients, so that many strangers are bounded too.
-func (s *Service) failures(ctx context.Context, address string) throttles {
-	return throttles{
-		{id: "login:" + address + " " + network(auth.Client(ctx)), window: failuresWithin, count: s.LoginsPerAddress()},
-		{id: "login:" + address, window: failuresWithin, count: failuresOfAll * s.LoginsPerAddress()},
+func (s *Service) failures(ctx context.Context, address string) throttle.Allowances {
+	return throttle.Allowances{
+		{ID: "customers.login:" + address + " " + auth.Network(auth.Client(ctx)), Window: failuresWithin, Count: s.LoginsPerAddress()},
+		{ID: "customers.login:" + address, Window: failuresWithin, Count: failuresOfAll * s.LoginsPerAddress()},
 	}
 }
 
 // login counts a failure before it looks at the password, and takes it back when there was none: so parallel guesses
 // are counted too.
 func (s *Service) login(ctx context.Context, address, password string) (customersapi.Token, error) {
-	if err := s.failures(ctx, address).take(ctx, s.db, s.now); err != nil {
+	if err := s.failures(ctx, address).Take(ctx, s.db, s.now); err != nil {
 		s.IncrementLogins(1, "throttled")
 		return customersapi.Token{}, err
 	}
@@ -73,7 +75,7 @@ func (s *Service) login(ctx context.Context, address, password string) (customer
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return customersapi.Token{}, err
 	}
-	matches, err := s.hasher.matches(ctx, r.Password, password)
+	matches, err := s.hasher.Matches(ctx, r.Password, password)
 	if err != nil {
 		return customersapi.Token{}, err
 	}
@@ -89,7 +91,7 @@ func (s *Service) login(ctx context.Context, address, password string) (customer
 		return customersapi.Token{}, err
 	}
 	s.IncrementLogins(1, "password")
-	return out.Token, s.failures(ctx, address).give(ctx, s.db)
+	return out.Token, s.failures(ctx, address).Give(ctx, s.db)
 }
 
 func (s *Service) open(ctx context.Context, tx *db.Tx, r record) (token customersapi.Token, err error) {

@@ -53,7 +53,7 @@ func setup(t *testing.T, d *db.DB, c config.Map) *house {
 	relay := h.outbox.Relay(b, customersapi.Host)
 	relay.Start()
 	t.Cleanup(relay.Stop)
-	t.Cleanup(customersapi.ListenOnCustomerChanged(b, "test", h.changed))
+	t.Cleanup(customersapi.NewHook(b, "rep_test", "test").OnCustomerChanged(h.changed))
 	service, err := customers.New(customers.Deps{
 		DB: d, Bus: b, Outbox: h.outbox, Config: c, Log: slog.New(slog.NewTextHandler(h.log, nil)), Now: h.clock, Emails: h.emails,
 	})
@@ -68,7 +68,7 @@ func setup(t *testing.T, d *db.DB, c config.Map) *house {
 func each(t *testing.T, story func(t *testing.T, s customersapi.Service, h *house)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[customersapi.Service]{Routes: customersapi.Routes, Client: customersapi.NewClient}
+	contract := rpctest.Contract[customersapi.Service]{Routes: customersapi.Routes, Client: func(b bus.Bus) customersapi.Service { return customersapi.NewClient(b) }}
 	rpctest.Each(t, contract, func(t *testing.T) (customersapi.Service, *house) {
 		h := setup(t, dbtest.SQLite(t), nil)
 		return h.service, h

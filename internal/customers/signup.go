@@ -12,8 +12,10 @@ import (
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
 	"m3o/internal/db/idempotency"
+	"m3o/internal/db/throttle"
 	"m3o/internal/fault"
 	"m3o/internal/id"
+	"m3o/internal/identity"
 	"m3o/pkg/events/proto/customers"
 )
 
@@ -36,14 +38,14 @@ func errCodeExpired() error { return fault.New(fault.Forbidden, "The token you p
 // while, by address or by client, are fault.Limited. When the mail cannot be left at emails, it is fault.Unavailable and
 // a new call sends a new code.
 func (s *Service) SignUp(ctx context.Context, email string) (err error) {
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return err
 	}
 	if err := s.signUps.take(auth.Client(ctx), s.SignUpsPerClient()); err != nil {
 		return err
 	}
-	if err := s.lists.check(address); err != nil {
+	if err := s.lists.Load().check(address); err != nil {
 		return err
 	}
 	var text string // stays empty when the call is a repeated delivery
@@ -79,7 +81,7 @@ func (s *Service) signUp(ctx context.Context, tx *db.Tx, address, text string) e
 	case customersapi.Banned:
 		return errRefused()
 	}
-	if err := s.mails(address).take(ctx, tx, s.now); err != nil {
+	if err := s.mails(address).Take(ctx, tx, s.now); err != nil {
 		return err
 	}
 	if err := putCode(ctx, tx, address, forVerify, text, now.Add(s.CodeLifetime())); err != nil || !created {
@@ -91,8 +93,8 @@ func (s *Service) signUp(ctx context.Context, tx *db.Tx, address, text string) e
 }
 
 // mails is how many mails an address may ask for; the same for those that nobody has.
-func (s *Service) mails(address string) throttle {
-	return throttle{id: "mail:" + address, window: time.Hour, count: s.SignUpsPerAddress()}
+func (s *Service) mails(address string) throttle.Allowance {
+	return throttle.Allowance{ID: "customers.mail:" + address, Window: time.Hour, Count: s.SignUpsPerAddress()}
 }
 
 // mail leaves a mail with a code, alone on its line, at emails.
@@ -117,7 +119,7 @@ func spoken(d time.Duration) string {
 // void code is fault.Forbidden and so is an expired one; a weak password is fault.Invalid and costs no try. The sign-up
 // credit follows from the fact Verified, of which there is one a customer.
 func (s *Service) Verify(ctx context.Context, email, token, secret string) (httpResponseBody customersapi.Verified, err error) {
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return httpResponseBody, err
 	}
@@ -165,7 +167,7 @@ func (s *Service) verify(ctx context.Context, tx *db.Tx, a attempt) (v customers
 // Recover mails a recovery code to a verified customer. For an address that nobody has the answer is the same and so is
 // the work, now and in ResetPassword: there is a code too, but no mail goes out. Throttled like SignUp.
 func (s *Service) Recover(ctx context.Context, email string) (err error) {
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ func (s *Service) Recover(ctx context.Context, email string) (err error) {
 
 func (s *Service) recover(ctx context.Context, tx *db.Tx, address, text string) (known bool, err error) {
 	now := s.now()
-	if err := s.mails(address).take(ctx, tx, s.now); err != nil {
+	if err := s.mails(address).Take(ctx, tx, s.now); err != nil {
 		return false, err
 	}
 	r, err := owner(ctx, tx, address)
@@ -204,7 +206,7 @@ func (s *Service) recover(ctx context.Context, tx *db.Tx, address, text string) 
 // ResetPassword sets a new password by the code of Recover and ends every session of the account, also the caller's.
 // Codes and passwords are refused as in Verify.
 func (s *Service) ResetPassword(ctx context.Context, email, token, password string) (err error) {
-	address, err := parseAddress(email)
+	address, err := identity.ParseAddress(email)
 	if err != nil {
 		return err
 	}
@@ -232,7 +234,7 @@ func (s *Service) resetPassword(ctx context.Context, tx *db.Tx, a attempt) error
 	if err := endSessions(ctx, tx, r.ID); err != nil {
 		return err
 	}
-	if err := s.failures(ctx, a.address).forget(ctx, tx); err != nil {
+	if err := s.failures(ctx, a.address).Forget(ctx, tx); err != nil {
 		return err
 	}
 	event := fact(customers.EventType_EventTypePasswordReset)
@@ -252,7 +254,7 @@ type attempt struct {
 // tries no more than CodeTries can be wrong before the right one is void too. That a code is no good is not yet an error
 // here, for a repeated delivery has an answer waiting.
 func (s *Service) attempt(ctx context.Context, address, purpose, token, field, password string) (a attempt, err error) {
-	if err := checkPassword(field, password, address); err != nil {
+	if err := identity.CheckPassword(field, password, address); err != nil {
 		return a, err
 	}
 	a = attempt{address: address, purpose: purpose}
@@ -271,7 +273,7 @@ func (s *Service) attempt(ctx context.Context, address, purpose, token, field, p
 		a.refused = errCodeExpired()
 		return a, nil
 	}
-	a.password, err = s.hasher.hash(ctx, password)
+	a.password, err = s.hasher.Hash(ctx, password)
 	return a, err
 }
 

@@ -359,7 +359,7 @@ func TestNothingSecretIsLoggedOrStored(t *testing.T) {
 func dump(t *testing.T, d *db.DB) string {
 	t.Helper()
 	var all strings.Builder
-	for _, table := range []string{"customers", "customers_sessions", "customers_spent", "customers_codes", "customers_throttles", "outbox"} {
+	for _, table := range []string{"customers", "customers_sessions", "customers_spent", "customers_codes", "throttles", "outbox"} {
 		rows, err := d.Query(context.Background(), "SELECT * FROM "+table)
 		must(t, err)
 		names, err := rows.Columns()

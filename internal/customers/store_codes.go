@@ -77,99 +77,11 @@ func dropCodes(ctx context.Context, tx *db.Tx, email string) error {
 	return err
 }
 
-// throttle is an allowance in the store: count at once and then one every window/count. Its id is stored as a hash, so
-// that addresses of strangers are not kept.
-type throttle struct {
-	id     string
-	window time.Duration
-	count  int
-}
-
-func (t throttle) step() time.Duration { return t.window / time.Duration(t.count) }
-
-const (
-	holdSQL = `
-		INSERT INTO customers_throttles (id, used_up) VALUES ($1, 0)
-		ON CONFLICT (id) DO UPDATE SET used_up = customers_throttles.used_up RETURNING used_up`
-	takeSQL = `UPDATE customers_throttles SET used_up = $2 WHERE id = $1`
-)
-
-// take uses one of the allowance, or answers fault.Limited; either is undone with the transaction. It writes the row
-// before it looks at the clock: of callers who meet, who comes later to the row has the later time, so that each counts
-// as one.
-func (t throttle) take(ctx context.Context, tx *db.Tx, clock func() time.Time) error {
-	key := digest(t.id)
-	var usedUp int64
-	if err := tx.QueryRow(ctx, holdSQL, key).Scan(&usedUp); err != nil {
-		return fmt.Errorf("hold a throttle: %w", err)
-	}
-	now, until := clock(), db.Time(usedUp)
-	if until.Before(now) {
-		until = now
-	}
-	until = until.Add(t.step())
-	if wait := until.Sub(now) - t.window; wait > 0 {
-		return limited(max(wait, time.Second))
-	}
-	if _, err := tx.Exec(ctx, takeSQL, key, db.Micro(until)); err != nil {
-		return fmt.Errorf("use a throttle: %w", err)
-	}
-	return nil
-}
-
-const giveSQL = `UPDATE customers_throttles SET used_up = used_up - $2 WHERE id = $1`
-
-// give takes one use back.
-func (t throttle) give(ctx context.Context, tx *db.Tx) error {
-	_, err := tx.Exec(ctx, giveSQL, digest(t.id), t.step().Microseconds())
-	return err
-}
-
-const forgetSQL = `DELETE FROM customers_throttles WHERE id = $1`
-
-// forget restores the whole allowance.
-func (t throttle) forget(ctx context.Context, tx *db.Tx) error {
-	_, err := tx.Exec(ctx, forgetSQL, digest(t.id))
-	return err
-}
-
-// throttles are allowances that are used together, always in the same order.
-type throttles []throttle
-
-// take uses one of each, or answers fault.Limited and uses none. It commits by itself.
-func (all throttles) take(ctx context.Context, d *db.DB, clock func() time.Time) error {
-	return d.Tx(ctx, func(tx *db.Tx) error {
-		return all.each(func(t throttle) error { return t.take(ctx, tx, clock) })
-	})
-}
-
-// give takes one use of each back. It commits by itself.
-func (all throttles) give(ctx context.Context, d *db.DB) error {
-	return d.Tx(ctx, func(tx *db.Tx) error {
-		return all.each(func(t throttle) error { return t.give(ctx, tx) })
-	})
-}
-
-// forget restores each.
-func (all throttles) forget(ctx context.Context, tx *db.Tx) error {
-	return all.each(func(t throttle) error { return t.forget(ctx, tx) })
-}
-
-func (all throttles) each(fn func(throttle) error) error {
-	for _, t := range all {
-		if err := fn(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sweeps delete what has ended by $1, Unix microseconds.
 func sweeps() []string {
 	return []string{
 		`DELETE FROM customers_codes WHERE expires <= $1`,
 		`DELETE FROM customers_sessions WHERE refresh_expires <= $1`,
 		`DELETE FROM customers_spent WHERE expires <= $1`,
-		`DELETE FROM customers_throttles WHERE used_up <= $1`,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"m3o/internal/auth"
+	"m3o/internal/bus"
 	"m3o/internal/config"
 	"m3o/internal/db"
 	"m3o/internal/db/dbtest"
@@ -94,7 +95,7 @@ func wantFault(t *testing.T, err error, code fault.Code) {
 
 func TestSendKeepsMailsForAnAdminToRead(t *testing.T) {
 	t.Parallel()
-	contract := rpctest.Contract[emailsapi.Service]{Routes: emailsapi.Routes, Client: emailsapi.NewClient}
+	contract := rpctest.Contract[emailsapi.Service]{Routes: emailsapi.Routes, Client: func(b bus.Bus) emailsapi.Service { return emailsapi.NewClient(b) }}
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := setup(t, d, emails.Deps{})
 		s := rpctest.Loopback[emailsapi.Service](t, contract, h.service)

@@ -5,7 +5,6 @@ package emails
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,12 +12,16 @@ import (
 	"m3o/internal/bus"
 	"m3o/internal/config"
 	"m3o/internal/emails/emailsapi"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica            rpc.Replica
+	configured         *config.Set
 	configSMTPAddress  *config.Value[string]
 	configSMTPUser     *config.Value[string]
 	configSMTPPassword *config.Value[string]
@@ -28,36 +31,31 @@ type settings struct {
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
-	if source == nil {
-		source = config.Unset{}
-	}
-	if s.configSMTPAddress, err = config.NewValue[string](source, config.Property{Host: "emails", Name: "SMTPAddress", Default: "", Rule: ""}); err != nil {
-		return s, err
-	}
-	if s.configSMTPUser, err = config.NewValue[string](source, config.Property{Host: "emails", Name: "SMTPUser", Default: "", Rule: ""}); err != nil {
-		return s, err
-	}
-	if s.configSMTPPassword, err = config.NewValue[string](source, config.Property{Host: "emails", Name: "SMTPPassword", Default: "", Rule: "", Secret: true}); err != nil {
-		return s, err
-	}
-	if s.configSMTPSecurity, err = config.NewValue[string](source, config.Property{Host: "emails", Name: "SMTPSecurity", Default: "starttls", Rule: "set none|starttls|tls"}); err != nil {
-		return s, err
-	}
-	if s.configFrom, err = config.NewValue[string](source, config.Property{Host: "emails", Name: "From", Default: "m3o <m3o@localhost.localdomain>", Rule: "email"}); err != nil {
+	s.replica = rpc.Replica{Host: "emails", ID: id.New("rep"), Version: Version}
+	s.configured = config.NewSet(s.replica.Host, source)
+	s.configSMTPAddress = config.Add[string](s.configured, config.Property{Name: "SMTPAddress", Default: "", Rule: ""})
+	s.configSMTPUser = config.Add[string](s.configured, config.Property{Name: "SMTPUser", Default: "", Rule: ""})
+	s.configSMTPPassword = config.Add[string](s.configured, config.Property{Name: "SMTPPassword", Default: "", Rule: "", Secret: true})
+	s.configSMTPSecurity = config.Add[string](s.configured, config.Property{Name: "SMTPSecurity", Default: "starttls", Rule: "set none|starttls|tls"})
+	s.configFrom = config.Add[string](s.configured, config.Property{Name: "From", Default: "m3o <m3o@localhost.localdomain>", Rule: "email"})
+	if err := s.configured.Err(); err != nil {
 		return s, err
 	}
 	s.metricDeliveries = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "emails_deliveries", Help: "Mails by outcome - sent, retried, given up."}, []string{"outcome"})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricDeliveries} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of emails: %w", err)
-		}
-	}
-	return s, nil
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricDeliveries)
+}
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
+// Configured is the configuration, and what to call when a value has changed.
+func (s *Service) Configured() (*config.Set, config.Callbacks) {
+	return s.configured, nil
 }
 
 // SMTPAddress is the value in force. host:port of the SMTP server; empty means mails stay in the outbox, where an admin can read them.
@@ -97,11 +95,9 @@ func (s *settings) From() string { return s.configFrom.Get() }
 func (s *settings) SetFrom(value string) error { return s.configFrom.Set(fmt.Sprint(value)) }
 
 // IncrementDeliveries adds to the counter. Mails by outcome - sent, retried, given up.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementDeliveries(count int, outcome string) {
-	if value := float64(count); value > 0 {
-		s.metricDeliveries.WithLabelValues(outcome).Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementDeliveries(count int, outcome string) error {
+	return rpc.Count(s.metricDeliveries.WithLabelValues(outcome), float64(count))
 }
 
 var _ emailsapi.Service = (*Service)(nil)
@@ -117,14 +113,10 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
-	stops := []func(){
-		rpc.Register(b, emailsapi.Routes(s)),
-	}
-	return func() {
-		for _, stop := range slices.Backward(stops) {
-			stop()
-		}
-	}
+	var routes []rpc.Route
+	routes = append(routes, emailsapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(emailsapi.Host, emailsapi.Documents()))
+	return rpc.Register(b, s.replica, routes)
 }
 
 // Tickers are the periodic jobs of the service.

@@ -37,7 +37,7 @@ type house struct {
 func each(t *testing.T, body func(t *testing.T, s eventsapi.Service, h *house)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[eventsapi.Service]{Routes: eventsapi.Routes, Client: eventsapi.NewClient}
+	contract := rpctest.Contract[eventsapi.Service]{Routes: eventsapi.Routes, Client: func(b bus.Bus) eventsapi.Service { return eventsapi.NewClient(b) }}
 	for name, open := range map[string]func(testing.TB) *db.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

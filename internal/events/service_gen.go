@@ -4,7 +4,6 @@ package events
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,19 +11,29 @@ import (
 	"m3o/internal/bus"
 	"m3o/internal/config"
 	"m3o/internal/events/eventsapi"
+	"m3o/internal/id"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica rpc.Replica
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
+	s.replica = rpc.Replica{Host: "events", ID: id.New("rep"), Version: Version}
 	return s, nil
 }
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
 
 var _ eventsapi.Service = (*Service)(nil)
 
@@ -38,14 +47,10 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
-	stops := []func(){
-		rpc.Register(b, eventsapi.Routes(s)),
-	}
-	return func() {
-		for _, stop := range slices.Backward(stops) {
-			stop()
-		}
-	}
+	var routes []rpc.Route
+	routes = append(routes, eventsapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(eventsapi.Host, eventsapi.Documents()))
+	return rpc.Register(b, s.replica, routes)
 }
 
 // Tickers are the periodic jobs of the service.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"m3o/internal/bus"
 	"m3o/internal/fault"
 	"m3o/internal/helloworld"
 	"m3o/internal/helloworld/helloworldapi"
@@ -16,7 +17,7 @@ type nothing struct{}
 func each(t *testing.T, body func(t *testing.T, s helloworldapi.Service)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[helloworldapi.Service]{Routes: helloworldapi.Routes, Client: helloworldapi.NewClient}
+	contract := rpctest.Contract[helloworldapi.Service]{Routes: helloworldapi.Routes, Client: func(b bus.Bus) helloworldapi.Service { return helloworldapi.NewClient(b) }}
 	rpctest.Each(t, contract, setup, func(t *testing.T, s helloworldapi.Service, _ nothing) { body(t, s) })
 }
 

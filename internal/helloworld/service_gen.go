@@ -3,41 +3,45 @@
 package helloworld
 
 import (
-	"slices"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"m3o/internal/bus"
 	"m3o/internal/config"
 	"m3o/internal/helloworld/helloworldapi"
+	"m3o/internal/id"
 	"m3o/internal/money"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica rpc.Replica
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
+	s.replica = rpc.Replica{Host: "helloworld", ID: id.New("rep"), Version: Version}
 	return s, nil
 }
+
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
 
 var _ helloworldapi.Service = (*Service)(nil)
 
 // Register makes the bus reach the service: its functions. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
-	stops := []func(){
-		rpc.Register(b, helloworldapi.Routes(s)),
-	}
-	return func() {
-		for _, stop := range slices.Backward(stops) {
-			stop()
-		}
-	}
+	var routes []rpc.Route
+	routes = append(routes, helloworldapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(helloworldapi.Host, helloworldapi.Documents()))
+	return rpc.Register(b, s.replica, routes)
 }
 
 // Tickers are the periodic jobs of the service.

@@ -9,6 +9,7 @@ import (
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
 	"m3o/internal/db/audit"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/keys/keysapi"
@@ -52,6 +53,9 @@ func (s *Service) BlockKey(ctx context.Context, userID, keyID, message string) (
 		if err := audit.Add(ctx, tx, s.now(), "keys.BlockKey", userID, detail); err != nil {
 			return out, err
 		}
+		if err := changelog.Note(ctx, tx, keysapi.Host, userID); err != nil {
+			return out, err
+		}
 		return out, s.stateEach(ctx, tx, userID, ids, blocked)
 	})
 	if err != nil {
@@ -83,6 +87,9 @@ func (s *Service) UnblockKey(ctx context.Context, userID, keyID string) (err err
 		}
 		count = len(lifted)
 		if err := audit.Add(ctx, tx, s.now(), "keys.UnblockKey", userID, map[string]string{"key_id": keyID}); err != nil {
+			return out, err
+		}
+		if err := changelog.Note(ctx, tx, keysapi.Host, userID); err != nil {
 			return out, err
 		}
 		return out, s.stateEach(ctx, tx, userID, lifted, unblocked)
@@ -143,6 +150,30 @@ func (s *Service) Lookup(ctx context.Context, hash string) (record keysapi.Recor
 		ID: key.id, CustomerID: key.customerID, Scopes: key.scopes,
 		Blocked: append(ban, blocks...), Expires: key.expires, Rate: key.rate,
 	}, nil
+}
+
+// Changes is what gateways may remember and must not any more: what has changed since a
+// number, of keys and of what stands behind them (customers, tiers, the catalogue), and
+// the number to ask with the next time. It is all there is to tell unless it is called
+// again with what it answered. A number below 0 asks for the latest only; one that never
+// was is answered with a change of everything.
+func (s *Service) Changes(ctx context.Context, since int64) (list []keysapi.Change, number int64, err error) {
+	if since < 0 {
+		number, err = changelog.Latest(ctx, s.db)
+		return nil, number, err
+	}
+	found, number, err := changelog.Since(ctx, s.db, since)
+	if err != nil {
+		return nil, 0, err
+	}
+	if number < since {
+		return []keysapi.Change{{}}, number, nil
+	}
+	list = make([]keysapi.Change, len(found))
+	for i, c := range found {
+		list[i] = keysapi.Change{Source: c.Source, Subject: c.Subject}
+	}
+	return list, number, nil
 }
 
 // Touch notes when keys were last used. It is repeatable and may come in any

@@ -18,6 +18,7 @@ import (
 	"m3o/internal/config"
 	"m3o/internal/customers/customersapi"
 	"m3o/internal/db"
+	"m3o/internal/db/changelog"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/id"
@@ -62,7 +63,7 @@ type Service struct {
 	outbox    *outbox.Outbox
 	log       *slog.Logger
 	now       func() time.Time
-	trigger   keysapi.Trigger
+	trigger   keysapi.MulticastTrigger
 	customers customersapi.Service
 	publicAPI publicapiapi.Service
 }
@@ -75,7 +76,7 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		settings: s, db: d.DB, outbox: d.Outbox, log: d.Log, now: d.Now,
-		trigger: keysapi.NewTrigger(d.Bus), customers: d.Customers, publicAPI: d.PublicAPI,
+		trigger: keysapi.NewMulticastTrigger(d.Bus), customers: d.Customers, publicAPI: d.PublicAPI,
 	}, nil
 }
 
@@ -206,6 +207,9 @@ func (s *Service) Revoke(ctx context.Context, id string) (err error) {
 		if err := revoke(ctx, tx, caller.ID, id, s.now()); err != nil {
 			return out, err
 		}
+		if err := changelog.Note(ctx, tx, keysapi.Host, caller.ID); err != nil {
+			return out, err
+		}
 		return out, s.state(ctx, tx, deleted(caller.ID, id))
 	})
 	if err != nil {
@@ -218,7 +222,7 @@ func (s *Service) Revoke(ctx context.Context, id string) (err error) {
 // counts the change.
 func (s *Service) changed(ctx context.Context, customerID, change string, count int) error {
 	s.IncrementKeys(count, change)
-	if err := s.trigger.OnKeysChanged(ctx, customerID); err != nil {
+	if err := s.trigger.OnKeysChanged(ctx, customerID).Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the change was made, but not everybody could be told: try again")
 	}
 	return nil

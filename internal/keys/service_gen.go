@@ -4,45 +4,44 @@ package keys
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"m3o/internal/bus"
 	"m3o/internal/config"
+	"m3o/internal/id"
 	"m3o/internal/keys/keysapi"
 	"m3o/internal/rpc"
 	"m3o/internal/ticker"
 	"m3o/pkg/events/proto/customers"
 )
 
-// settings are the configuration and the metrics that service.yaml declares. Service embeds them.
+// settings are what the service is told from outside and what it tells: its configuration and its
+// metrics. Service embeds them.
 type settings struct {
+	replica    rpc.Replica
 	metricKeys *prometheus.CounterVec
 }
 
 // newSettings reads the configuration and registers the metrics. A nil source means defaults, a nil
-// registerer metrics that nobody reads. A value that breaks its rule is an error.
+// registerer metrics that nobody reads.
 func newSettings(source config.Source, registerer prometheus.Registerer) (s settings, err error) {
+	s.replica = rpc.Replica{Host: "keys", ID: id.New("rep"), Version: Version}
 	s.metricKeys = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keys_keys", Help: "Changes of keys - generated, revoked, blocked, unblocked."}, []string{"change"})
-	if registerer == nil {
-		return s, nil
-	}
-	for _, collector := range []prometheus.Collector{s.metricKeys} {
-		if err := registerer.Register(collector); err != nil {
-			return s, fmt.Errorf("register the metrics of keys: %w", err)
-		}
-	}
-	return s, nil
+	return s, rpc.RegisterMetrics(registerer, s.replica, s.metricKeys)
 }
 
+// Replica is this running copy of the service.
+func (s *settings) Replica() rpc.Replica { return s.replica }
+
+// Host is where the service is on the bus.
+func (s *settings) Host() string { return s.replica.Host }
+
 // IncrementKeys adds to the counter. Changes of keys - generated, revoked, blocked, unblocked.
-// A counter never falls: what is not above zero changes nothing.
-func (s *settings) IncrementKeys(count int, change string) {
-	if value := float64(count); value > 0 {
-		s.metricKeys.WithLabelValues(change).Add(value)
-	}
+// A counter never falls: less than zero is an error.
+func (s *settings) IncrementKeys(count int, change string) error {
+	return rpc.Count(s.metricKeys.WithLabelValues(change), float64(count))
 }
 
 var _ keysapi.Service = (*Service)(nil)
@@ -57,8 +56,11 @@ var _ handlers = (*Service)(nil)
 // Register makes the bus reach the service: its functions and its sinks. Stop undoes it
 // and may be called twice.
 func (s *Service) Register(b bus.Bus) (stop func()) {
+	var routes []rpc.Route
+	routes = append(routes, keysapi.Routes(s)...)
+	routes = append(routes, rpc.Documents(keysapi.Host, keysapi.Documents()))
 	stops := []func(){
-		rpc.Register(b, keysapi.Routes(s)),
+		rpc.Register(b, s.replica, routes),
 		b.Subscribe("customers", "keys", rpc.Sink("keys", s.OnCustomers)),
 	}
 	return func() {

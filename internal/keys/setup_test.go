@@ -45,7 +45,7 @@ type house struct {
 func each(t *testing.T, body func(t *testing.T, s keysapi.Service, h *house)) {
 	t.Helper()
 	t.Parallel()
-	contract := rpctest.Contract[keysapi.Service]{Routes: keysapi.Routes, Client: keysapi.NewClient}
+	contract := rpctest.Contract[keysapi.Service]{Routes: keysapi.Routes, Client: func(b bus.Bus) keysapi.Service { return keysapi.NewClient(b) }}
 	for name, open := range map[string]func(testing.TB) *db.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +60,7 @@ func setup(t *testing.T, d *db.DB) (keysapi.Service, *house) {
 	h := &house{t: t, db: d, now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), status: map[string]string{}}
 	h.bus = bus.NewMemory(bus.MemoryConfig{Logger: log})
 	h.outbox = outbox.New(d, h.clock, log)
-	t.Cleanup(keysapi.ListenOnKeysChanged(h.bus, "test", func(_ context.Context, customerID string) error {
+	t.Cleanup(keysapi.NewHook(h.bus, "rep_test", "test").OnKeysChanged(func(_ context.Context, customerID string) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.changed = append(h.changed, customerID)

@@ -5,6 +5,7 @@ import (
 
 	"m3o/internal/auth"
 	"m3o/internal/db"
+	"m3o/internal/db/changelog"
 	"m3o/internal/keys/keysapi"
 	"m3o/internal/rpc"
 	"m3o/pkg/events/proto/customers"
@@ -28,6 +29,9 @@ func (s *Service) OnCustomers(ctx context.Context, event *customers.Event) (err 
 		}
 		count = len(ids)
 		if err := drop(ctx, tx, customerID); err != nil {
+			return err
+		}
+		if err := changelog.Note(ctx, tx, keysapi.Host, customerID); err != nil {
 			return err
 		}
 		return s.stateEach(ctx, tx, customerID, ids, deleted)

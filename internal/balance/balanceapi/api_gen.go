@@ -34,8 +34,10 @@ type Service interface {
 	Decrement(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error)
 	// Transfer: moves money from one customer to another, at once or not at all.
 	Transfer(ctx context.Context, fromID string, toID string, amount Micros, reference string, idempotencyKey string, visible bool) (err error)
-	// Lease: moves money from available to leased - at least need, want if there is as much; nothing when need cannot be met. An open lease named by leaseID is extended.
+	// Lease: moves money from available to leased - at least need, want if there is as much; nothing when need cannot be met, also not with what other holders can do without. An open lease named by leaseID is extended.
 	Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error)
+	// Return: moves money that its holder does not need from a lease back to available. Some of the lease must stay.
+	Return(ctx context.Context, leaseID string, amount Micros) (err error)
 	// CloseLease: ends a lease - what was charged on it is revenue, the rest is available again.
 	CloseLease(ctx context.Context, leaseID string) (err error)
 	// CloseLeases: closes every open lease of a holder; a gateway that starts anew asks for it after it has handed in its journal.
@@ -54,7 +56,7 @@ type CurrentOut struct {
 }
 
 func fnCurrent() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "Current", Host: Host, Port: 443, Path: "/current", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "Current", Host: Host, Port: 443, Path: "/current", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ListAdjustmentsIn are the arguments of ListAdjustments.
@@ -71,7 +73,7 @@ type ListAdjustmentsOut struct {
 }
 
 func fnListAdjustments() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "ListAdjustments", Host: Host, Port: 443, Path: "/list-adjustments", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "ListAdjustments", Host: Host, Port: 443, Path: "/list-adjustments", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ListEntriesIn are the arguments of ListEntries.
@@ -88,7 +90,7 @@ type ListEntriesOut struct {
 }
 
 func fnListEntries() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "ListEntries", Host: Host, Port: 443, Path: "/list-entries", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "ListEntries", Host: Host, Port: 443, Path: "/list-entries", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // IncrementIn are the arguments of Increment.
@@ -106,7 +108,7 @@ type IncrementOut struct {
 }
 
 func fnIncrement() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "Increment", Host: Host, Port: 443, Path: "/increment", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "Increment", Host: Host, Port: 443, Path: "/increment", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // DecrementIn are the arguments of Decrement.
@@ -124,7 +126,7 @@ type DecrementOut struct {
 }
 
 func fnDecrement() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "Decrement", Host: Host, Port: 443, Path: "/decrement", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "Decrement", Host: Host, Port: 443, Path: "/decrement", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // TransferIn are the arguments of Transfer.
@@ -142,7 +144,7 @@ type TransferOut struct {
 }
 
 func fnTransfer() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "Transfer", Host: Host, Port: 443, Path: "/transfer", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "Transfer", Host: Host, Port: 443, Path: "/transfer", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // LeaseIn are the arguments of Lease.
@@ -160,7 +162,21 @@ type LeaseOut struct {
 }
 
 func fnLease() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "Lease", Host: Host, Port: 443, Path: "/lease", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "Lease", Host: Host, Port: 443, Path: "/lease", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
+// ReturnIn are the arguments of Return.
+type ReturnIn struct {
+	LeaseID string `json:"lease_id"`
+	Amount  Micros `json:"amount"`
+}
+
+// ReturnOut are the results of Return.
+type ReturnOut struct {
+}
+
+func fnReturn() rpc.Function {
+	return rpc.Function{Service: "balance", Name: "Return", Host: Host, Port: 443, Path: "/return", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // CloseLeaseIn are the arguments of CloseLease.
@@ -173,7 +189,7 @@ type CloseLeaseOut struct {
 }
 
 func fnCloseLease() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "CloseLease", Host: Host, Port: 443, Path: "/close-lease", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "CloseLease", Host: Host, Port: 443, Path: "/close-lease", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // CloseLeasesIn are the arguments of CloseLeases.
@@ -186,12 +202,12 @@ type CloseLeasesOut struct {
 }
 
 func fnCloseLeases() rpc.Function {
-	return rpc.Function{Service: "balance", Name: "CloseLeases", Host: Host, Port: 443, Path: "/close-leases", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "balance", Name: "CloseLeases", Host: Host, Port: 443, Path: "/close-leases", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
 func Functions() []rpc.Function {
-	return []rpc.Function{fnCurrent(), fnListAdjustments(), fnListEntries(), fnIncrement(), fnDecrement(), fnTransfer(), fnLease(), fnCloseLease(), fnCloseLeases()}
+	return []rpc.Function{fnCurrent(), fnListAdjustments(), fnListEntries(), fnIncrement(), fnDecrement(), fnTransfer(), fnLease(), fnReturn(), fnCloseLease(), fnCloseLeases()}
 }
 
 // Routes serves the contract with s.
@@ -225,6 +241,10 @@ func Routes(s Service) []rpc.Route {
 			out.Lease, err = s.Lease(ctx, in.CustomerID, in.LeaseID, in.Holder, in.Need, in.Want)
 			return out, err
 		}),
+		rpc.Unary(fnReturn(), func(ctx context.Context, in *ReturnIn) (out ReturnOut, err error) {
+			err = s.Return(ctx, in.LeaseID, in.Amount)
+			return out, err
+		}),
 		rpc.Unary(fnCloseLease(), func(ctx context.Context, in *CloseLeaseIn) (out CloseLeaseOut, err error) {
 			err = s.CloseLease(ctx, in.LeaseID)
 			return out, err
@@ -234,68 +254,6 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 	}
-}
-
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Current calls the function of that name.
-func (c Client) Current(ctx context.Context, customerID string) (currentBalance Micros, leased Micros, err error) {
-	out, err := rpc.Call[CurrentIn, CurrentOut](ctx, c.bus, fnCurrent(), &CurrentIn{CustomerID: customerID})
-	return out.CurrentBalance, out.Leased, err
-}
-
-// ListAdjustments calls the function of that name.
-func (c Client) ListAdjustments(ctx context.Context, customerID string, limit int, cursor string) (adjustments []Adjustment, nextCursor string, err error) {
-	out, err := rpc.Call[ListAdjustmentsIn, ListAdjustmentsOut](ctx, c.bus, fnListAdjustments(), &ListAdjustmentsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
-	return out.Adjustments, out.NextCursor, err
-}
-
-// ListEntries calls the function of that name.
-func (c Client) ListEntries(ctx context.Context, customerID string, limit int, cursor string) (entries []Entry, nextCursor string, err error) {
-	out, err := rpc.Call[ListEntriesIn, ListEntriesOut](ctx, c.bus, fnListEntries(), &ListEntriesIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
-	return out.Entries, out.NextCursor, err
-}
-
-// Increment calls the function of that name.
-func (c Client) Increment(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error) {
-	out, err := rpc.Call[IncrementIn, IncrementOut](ctx, c.bus, fnIncrement(), &IncrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
-	return out.NewBalance, err
-}
-
-// Decrement calls the function of that name.
-func (c Client) Decrement(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error) {
-	out, err := rpc.Call[DecrementIn, DecrementOut](ctx, c.bus, fnDecrement(), &DecrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
-	return out.NewBalance, err
-}
-
-// Transfer calls the function of that name.
-func (c Client) Transfer(ctx context.Context, fromID string, toID string, amount Micros, reference string, idempotencyKey string, visible bool) (err error) {
-	_, err = rpc.Call[TransferIn, TransferOut](ctx, c.bus, fnTransfer(), &TransferIn{FromID: fromID, ToID: toID, Amount: amount, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
-	return err
-}
-
-// Lease calls the function of that name.
-func (c Client) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error) {
-	out, err := rpc.Call[LeaseIn, LeaseOut](ctx, c.bus, fnLease(), &LeaseIn{CustomerID: customerID, LeaseID: leaseID, Holder: holder, Need: need, Want: want})
-	return out.Lease, err
-}
-
-// CloseLease calls the function of that name.
-func (c Client) CloseLease(ctx context.Context, leaseID string) (err error) {
-	_, err = rpc.Call[CloseLeaseIn, CloseLeaseOut](ctx, c.bus, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
-	return err
-}
-
-// CloseLeases calls the function of that name.
-func (c Client) CloseLeases(ctx context.Context, holder string) (err error) {
-	_, err = rpc.Call[CloseLeasesIn, CloseLeasesOut](ctx, c.bus, fnCloseLeases(), &CloseLeasesIn{Holder: holder})
-	return err
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -338,6 +296,11 @@ func (Unassigned) Lease(ctx context.Context, customerID string, leaseID string, 
 	return lease, rpc.NotAssigned(Host)
 }
 
+// Return is not available.
+func (Unassigned) Return(ctx context.Context, leaseID string, amount Micros) (err error) {
+	return rpc.NotAssigned(Host)
+}
+
 // CloseLease is not available.
 func (Unassigned) CloseLease(ctx context.Context, leaseID string) (err error) {
 	return rpc.NotAssigned(Host)
@@ -348,11 +311,159 @@ func (Unassigned) CloseLeases(ctx context.Context, holder string) (err error) {
 	return rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of balance.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Current calls the function of that name.
+func (c Client) Current(ctx context.Context, customerID string) (currentBalance Micros, leased Micros, err error) {
+	out, err := rpc.Call[CurrentIn, CurrentOut](ctx, c.caller, fnCurrent(), &CurrentIn{CustomerID: customerID})
+	return out.CurrentBalance, out.Leased, err
+}
+
+// ListAdjustments calls the function of that name.
+func (c Client) ListAdjustments(ctx context.Context, customerID string, limit int, cursor string) (adjustments []Adjustment, nextCursor string, err error) {
+	out, err := rpc.Call[ListAdjustmentsIn, ListAdjustmentsOut](ctx, c.caller, fnListAdjustments(), &ListAdjustmentsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+	return out.Adjustments, out.NextCursor, err
+}
+
+// ListEntries calls the function of that name.
+func (c Client) ListEntries(ctx context.Context, customerID string, limit int, cursor string) (entries []Entry, nextCursor string, err error) {
+	out, err := rpc.Call[ListEntriesIn, ListEntriesOut](ctx, c.caller, fnListEntries(), &ListEntriesIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+	return out.Entries, out.NextCursor, err
+}
+
+// Increment calls the function of that name.
+func (c Client) Increment(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error) {
+	out, err := rpc.Call[IncrementIn, IncrementOut](ctx, c.caller, fnIncrement(), &IncrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+	return out.NewBalance, err
+}
+
+// Decrement calls the function of that name.
+func (c Client) Decrement(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error) {
+	out, err := rpc.Call[DecrementIn, DecrementOut](ctx, c.caller, fnDecrement(), &DecrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+	return out.NewBalance, err
+}
+
+// Transfer calls the function of that name.
+func (c Client) Transfer(ctx context.Context, fromID string, toID string, amount Micros, reference string, idempotencyKey string, visible bool) (err error) {
+	_, err = rpc.Call[TransferIn, TransferOut](ctx, c.caller, fnTransfer(), &TransferIn{FromID: fromID, ToID: toID, Amount: amount, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+	return err
+}
+
+// Lease calls the function of that name.
+func (c Client) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error) {
+	out, err := rpc.Call[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{CustomerID: customerID, LeaseID: leaseID, Holder: holder, Need: need, Want: want})
+	return out.Lease, err
+}
+
+// Return calls the function of that name.
+func (c Client) Return(ctx context.Context, leaseID string, amount Micros) (err error) {
+	_, err = rpc.Call[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Amount: amount})
+	return err
+}
+
+// CloseLease calls the function of that name.
+func (c Client) CloseLease(ctx context.Context, leaseID string) (err error) {
+	_, err = rpc.Call[CloseLeaseIn, CloseLeaseOut](ctx, c.caller, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
+	return err
+}
+
+// CloseLeases calls the function of that name.
+func (c Client) CloseLeases(ctx context.Context, holder string) (err error) {
+	_, err = rpc.Call[CloseLeasesIn, CloseLeasesOut](ctx, c.caller, fnCloseLeases(), &CloseLeasesIn{Holder: holder})
+	return err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Current calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Current(ctx context.Context, customerID string) *rpc.Answers[CurrentOut] {
+	return rpc.Multicast[CurrentIn, CurrentOut](ctx, c.caller, fnCurrent(), &CurrentIn{CustomerID: customerID})
+}
+
+// ListAdjustments calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ListAdjustments(ctx context.Context, customerID string, limit int, cursor string) *rpc.Answers[ListAdjustmentsOut] {
+	return rpc.Multicast[ListAdjustmentsIn, ListAdjustmentsOut](ctx, c.caller, fnListAdjustments(), &ListAdjustmentsIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+}
+
+// ListEntries calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ListEntries(ctx context.Context, customerID string, limit int, cursor string) *rpc.Answers[ListEntriesOut] {
+	return rpc.Multicast[ListEntriesIn, ListEntriesOut](ctx, c.caller, fnListEntries(), &ListEntriesIn{CustomerID: customerID, Limit: limit, Cursor: cursor})
+}
+
+// Increment calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Increment(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) *rpc.Answers[IncrementOut] {
+	return rpc.Multicast[IncrementIn, IncrementOut](ctx, c.caller, fnIncrement(), &IncrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+}
+
+// Decrement calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Decrement(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) *rpc.Answers[DecrementOut] {
+	return rpc.Multicast[DecrementIn, DecrementOut](ctx, c.caller, fnDecrement(), &DecrementIn{CustomerID: customerID, Delta: delta, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+}
+
+// Transfer calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Transfer(ctx context.Context, fromID string, toID string, amount Micros, reference string, idempotencyKey string, visible bool) *rpc.Answers[TransferOut] {
+	return rpc.Multicast[TransferIn, TransferOut](ctx, c.caller, fnTransfer(), &TransferIn{FromID: fromID, ToID: toID, Amount: amount, Reference: reference, IdempotencyKey: idempotencyKey, Visible: visible})
+}
+
+// Lease calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) *rpc.Answers[LeaseOut] {
+	return rpc.Multicast[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{CustomerID: customerID, LeaseID: leaseID, Holder: holder, Need: need, Want: want})
+}
+
+// Return calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Return(ctx context.Context, leaseID string, amount Micros) *rpc.Answers[ReturnOut] {
+	return rpc.Multicast[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Amount: amount})
+}
+
+// CloseLease calls the function of that name and does not wait for the answers.
+func (c MulticastClient) CloseLease(ctx context.Context, leaseID string) *rpc.Answers[CloseLeaseOut] {
+	return rpc.Multicast[CloseLeaseIn, CloseLeaseOut](ctx, c.caller, fnCloseLease(), &CloseLeaseIn{LeaseID: leaseID})
+}
+
+// CloseLeases calls the function of that name and does not wait for the answers.
+func (c MulticastClient) CloseLeases(ctx context.Context, holder string) *rpc.Answers[CloseLeasesOut] {
+	return rpc.Multicast[CloseLeasesIn, CloseLeasesOut](ctx, c.caller, fnCloseLeases(), &CloseLeasesIn{Holder: holder})
+}
+
+// MulticastTrigger fires the events of balance.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of balance.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnBalanceRaisedIn is what OnBalanceRaised tells.
 type OnBalanceRaisedIn struct {
@@ -363,22 +474,20 @@ type OnBalanceRaisedIn struct {
 type OnBalanceRaisedOut struct {
 }
 
+func fnOnBalanceRaised() rpc.Function {
+	return rpc.Function{Service: "balance", Name: "OnBalanceRaised", Host: Host, Port: 417, Path: "/on-balance-raised", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
 // OnBalanceRaised: a customer has more money than before; whoever remembers that it had too little must forget it.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnBalanceRaised(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnBalanceRaisedIn, OnBalanceRaisedOut](ctx, t.bus, Host, "on-balance-raised", &OnBalanceRaisedIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnBalanceRaised(ctx context.Context, customerID string) *rpc.Answers[OnBalanceRaisedOut] {
+	return rpc.Multicast[OnBalanceRaisedIn, OnBalanceRaisedOut](ctx, t.caller, fnOnBalanceRaised(), &OnBalanceRaisedIn{CustomerID: customerID})
 }
 
-// ListenOnBalanceRaised makes call a sink of OnBalanceRaised for a group: one of the group gets each firing.
-func ListenOnBalanceRaised(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnBalanceRaisedAt(b, Host, group, call)
-}
-
-// ListenOnBalanceRaisedAt is ListenOnBalanceRaised for a source that runs under another host.
-func ListenOnBalanceRaisedAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-balance-raised", group, func(ctx context.Context, in *OnBalanceRaisedIn) (out OnBalanceRaisedOut, err error) {
+// OnBalanceRaised makes call a sink of OnBalanceRaised until stop is called.
+func (h Hook) OnBalanceRaised(call func(ctx context.Context, customerID string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnBalanceRaised(), func(ctx context.Context, in *OnBalanceRaisedIn) (out OnBalanceRaisedOut, err error) {
 		err = call(ctx, in.CustomerID)
 		return out, err
 	})
@@ -387,32 +496,37 @@ func ListenOnBalanceRaisedAt(b bus.Bus, host, group string, call func(ctx contex
 // OnRecallIn is what OnRecall tells.
 type OnRecallIn struct {
 	CustomerID string `json:"customer_id"`
+	Holder     string `json:"holder"`
 }
 
 // OnRecallOut is what a sink of OnRecall answers.
 type OnRecallOut struct {
 }
 
-// OnRecall: leased money is wanted back; whoever holds a lease of the customer must close it before answering.
+func fnOnRecall() rpc.Function {
+	return rpc.Function{Service: "balance", Name: "OnRecall", Host: Host, Port: 417, Path: "/on-recall", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
+// OnRecall: leased money is wanted back; whoever holds a lease of the customer, unless it is the holder, must give back what no call in flight is paid from before answering. Without a holder it is wanted whole, after those calls.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnRecall(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnRecallIn, OnRecallOut](ctx, t.bus, Host, "on-recall", &OnRecallIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnRecall(ctx context.Context, customerID string, holder string) *rpc.Answers[OnRecallOut] {
+	return rpc.Multicast[OnRecallIn, OnRecallOut](ctx, t.caller, fnOnRecall(), &OnRecallIn{CustomerID: customerID, Holder: holder})
 }
 
-// ListenOnRecall makes call a sink of OnRecall for a group: one of the group gets each firing.
-func ListenOnRecall(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnRecallAt(b, Host, group, call)
-}
-
-// ListenOnRecallAt is ListenOnRecall for a source that runs under another host.
-func ListenOnRecallAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-recall", group, func(ctx context.Context, in *OnRecallIn) (out OnRecallOut, err error) {
-		err = call(ctx, in.CustomerID)
+// OnRecall makes call a sink of OnRecall until stop is called.
+func (h Hook) OnRecall(call func(ctx context.Context, customerID string, holder string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnRecall(), func(ctx context.Context, in *OnRecallIn) (out OnRecallOut, err error) {
+		err = call(ctx, in.CustomerID, in.Holder)
 		return out, err
 	})
 }
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

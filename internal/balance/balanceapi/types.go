@@ -31,4 +31,6 @@ type Lease struct {
 	ID      string       `json:"id"`      // lse_…; empty when nothing was granted
 	Granted money.Micros `json:"granted"` // by this call
 	Expires time.Time    `json:"expires"`
+
+	Elsewhere bool `json:"elsewhere"` // others hold some of the balance: what was not granted may be available any moment
 }

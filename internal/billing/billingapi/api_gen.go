@@ -41,7 +41,7 @@ type ReadAccountOut struct {
 }
 
 func fnReadAccount() rpc.Function {
-	return rpc.Function{Service: "billing", Name: "ReadAccount", Host: Host, Port: 443, Path: "/read-account", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "billing", Name: "ReadAccount", Host: Host, Port: 443, Path: "/read-account", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // SubscribeTierIn are the arguments of SubscribeTier.
@@ -56,7 +56,7 @@ type SubscribeTierOut struct {
 }
 
 func fnSubscribeTier() rpc.Function {
-	return rpc.Function{Service: "billing", Name: "SubscribeTier", Host: Host, Port: 443, Path: "/subscribe-tier", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "billing", Name: "SubscribeTier", Host: Host, Port: 443, Path: "/subscribe-tier", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // TierOfIn are the arguments of TierOf.
@@ -70,7 +70,7 @@ type TierOfOut struct {
 }
 
 func fnTierOf() rpc.Function {
-	return rpc.Function{Service: "billing", Name: "TierOf", Host: Host, Port: 443, Path: "/tier-of", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "billing", Name: "TierOf", Host: Host, Port: 443, Path: "/tier-of", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -96,32 +96,6 @@ func Routes(s Service) []rpc.Route {
 	}
 }
 
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// ReadAccount calls the function of that name.
-func (c Client) ReadAccount(ctx context.Context, customerID string) (billingAccount Account, err error) {
-	out, err := rpc.Call[ReadAccountIn, ReadAccountOut](ctx, c.bus, fnReadAccount(), &ReadAccountIn{CustomerID: customerID})
-	return out.BillingAccount, err
-}
-
-// SubscribeTier calls the function of that name.
-func (c Client) SubscribeTier(ctx context.Context, id string, cardID string, customerID string) (err error) {
-	_, err = rpc.Call[SubscribeTierIn, SubscribeTierOut](ctx, c.bus, fnSubscribeTier(), &SubscribeTierIn{ID: id, CardID: cardID, CustomerID: customerID})
-	return err
-}
-
-// TierOf calls the function of that name.
-func (c Client) TierOf(ctx context.Context, customerID string) (tier Tier, err error) {
-	out, err := rpc.Call[TierOfIn, TierOfOut](ctx, c.bus, fnTierOf(), &TierOfIn{CustomerID: customerID})
-	return out.Tier, err
-}
-
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
 type Unassigned struct{}
 
@@ -142,11 +116,82 @@ func (Unassigned) TierOf(ctx context.Context, customerID string) (tier Tier, err
 	return tier, rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of billing.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// ReadAccount calls the function of that name.
+func (c Client) ReadAccount(ctx context.Context, customerID string) (billingAccount Account, err error) {
+	out, err := rpc.Call[ReadAccountIn, ReadAccountOut](ctx, c.caller, fnReadAccount(), &ReadAccountIn{CustomerID: customerID})
+	return out.BillingAccount, err
+}
+
+// SubscribeTier calls the function of that name.
+func (c Client) SubscribeTier(ctx context.Context, id string, cardID string, customerID string) (err error) {
+	_, err = rpc.Call[SubscribeTierIn, SubscribeTierOut](ctx, c.caller, fnSubscribeTier(), &SubscribeTierIn{ID: id, CardID: cardID, CustomerID: customerID})
+	return err
+}
+
+// TierOf calls the function of that name.
+func (c Client) TierOf(ctx context.Context, customerID string) (tier Tier, err error) {
+	out, err := rpc.Call[TierOfIn, TierOfOut](ctx, c.caller, fnTierOf(), &TierOfIn{CustomerID: customerID})
+	return out.Tier, err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// ReadAccount calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ReadAccount(ctx context.Context, customerID string) *rpc.Answers[ReadAccountOut] {
+	return rpc.Multicast[ReadAccountIn, ReadAccountOut](ctx, c.caller, fnReadAccount(), &ReadAccountIn{CustomerID: customerID})
+}
+
+// SubscribeTier calls the function of that name and does not wait for the answers.
+func (c MulticastClient) SubscribeTier(ctx context.Context, id string, cardID string, customerID string) *rpc.Answers[SubscribeTierOut] {
+	return rpc.Multicast[SubscribeTierIn, SubscribeTierOut](ctx, c.caller, fnSubscribeTier(), &SubscribeTierIn{ID: id, CardID: cardID, CustomerID: customerID})
+}
+
+// TierOf calls the function of that name and does not wait for the answers.
+func (c MulticastClient) TierOf(ctx context.Context, customerID string) *rpc.Answers[TierOfOut] {
+	return rpc.Multicast[TierOfIn, TierOfOut](ctx, c.caller, fnTierOf(), &TierOfIn{CustomerID: customerID})
+}
+
+// MulticastTrigger fires the events of billing.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of billing.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnTierChangedIn is what OnTierChanged tells.
 type OnTierChangedIn struct {
@@ -157,26 +202,30 @@ type OnTierChangedIn struct {
 type OnTierChangedOut struct {
 }
 
-// OnTierChanged: a customer's tier has changed; whoever remembers the old one must forget it before answering.
+func fnOnTierChanged() rpc.Function {
+	return rpc.Function{Service: "billing", Name: "OnTierChanged", Host: Host, Port: 417, Path: "/on-tier-changed", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
+// OnTierChanged: a customer's tier has changed - every customer's when customerID is empty. Whoever remembers the old one must forget it before answering.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnTierChanged(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnTierChangedIn, OnTierChangedOut](ctx, t.bus, Host, "on-tier-changed", &OnTierChangedIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnTierChanged(ctx context.Context, customerID string) *rpc.Answers[OnTierChangedOut] {
+	return rpc.Multicast[OnTierChangedIn, OnTierChangedOut](ctx, t.caller, fnOnTierChanged(), &OnTierChangedIn{CustomerID: customerID})
 }
 
-// ListenOnTierChanged makes call a sink of OnTierChanged for a group: one of the group gets each firing.
-func ListenOnTierChanged(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnTierChangedAt(b, Host, group, call)
-}
-
-// ListenOnTierChangedAt is ListenOnTierChanged for a source that runs under another host.
-func ListenOnTierChangedAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-tier-changed", group, func(ctx context.Context, in *OnTierChangedIn) (out OnTierChangedOut, err error) {
+// OnTierChanged makes call a sink of OnTierChanged until stop is called.
+func (h Hook) OnTierChanged(call func(ctx context.Context, customerID string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnTierChanged(), func(ctx context.Context, in *OnTierChangedIn) (out OnTierChangedOut, err error) {
 		err = call(ctx, in.CustomerID)
 		return out, err
 	})
 }
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

@@ -68,7 +68,7 @@ type SignUpOut struct {
 }
 
 func fnSignUp() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "SignUp", Host: "signup", Port: 443, Path: "/user", Method: http.MethodPost, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "SignUp", Host: "signup", Port: 443, Path: "/user", Method: http.MethodPost, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // VerifyIn are the arguments of Verify.
@@ -84,7 +84,7 @@ type VerifyOut struct {
 }
 
 func fnVerify() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Verify", Host: "signup", Port: 443, Path: "/verify", Method: http.MethodPost, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Verify", Host: "signup", Port: 443, Path: "/verify", Method: http.MethodPost, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // RecoverIn are the arguments of Recover.
@@ -97,7 +97,7 @@ type RecoverOut struct {
 }
 
 func fnRecover() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Recover", Host: "signup", Port: 443, Path: "/recover", Method: http.MethodPost, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Recover", Host: "signup", Port: 443, Path: "/recover", Method: http.MethodPost, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // ResetPasswordIn are the arguments of ResetPassword.
@@ -112,7 +112,7 @@ type ResetPasswordOut struct {
 }
 
 func fnResetPassword() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "ResetPassword", Host: "signup", Port: 443, Path: "/reset-password", Method: http.MethodPost, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "ResetPassword", Host: "signup", Port: 443, Path: "/reset-password", Method: http.MethodPost, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // LoginIn are the arguments of Login.
@@ -128,7 +128,7 @@ type LoginOut struct {
 }
 
 func fnLogin() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Login", Host: Host, Port: 443, Path: "/login", Method: http.MethodPost, Access: rpc.Public, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Login", Host: Host, Port: 443, Path: "/login", Method: http.MethodPost, Queue: Host, Access: rpc.Public, Timeout: 20 * time.Second}
 }
 
 // LogoutIn are the arguments of Logout.
@@ -140,7 +140,7 @@ type LogoutOut struct {
 }
 
 func fnLogout() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Logout", Host: Host, Port: 443, Path: "/logout", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Logout", Host: Host, Port: 443, Path: "/logout", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // InspectIn are the arguments of Inspect.
@@ -153,7 +153,7 @@ type InspectOut struct {
 }
 
 func fnInspect() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Inspect", Host: Host, Port: 443, Path: "/inspect", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Inspect", Host: Host, Port: 443, Path: "/inspect", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ReadIn are the arguments of Read.
@@ -168,7 +168,7 @@ type ReadOut struct {
 }
 
 func fnRead() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Read", Host: Host, Port: 443, Path: "/read", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Read", Host: Host, Port: 443, Path: "/read", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // UpdateNameIn are the arguments of UpdateName.
@@ -182,7 +182,7 @@ type UpdateNameOut struct {
 }
 
 func fnUpdateName() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "UpdateName", Host: Host, Port: 443, Path: "/update-name", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "UpdateName", Host: Host, Port: 443, Path: "/update-name", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // DeleteIn are the arguments of Delete.
@@ -197,7 +197,7 @@ type DeleteOut struct {
 }
 
 func fnDelete() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Delete", Host: Host, Port: 443, Path: "/delete", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Delete", Host: Host, Port: 443, Path: "/delete", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ListIn are the arguments of List.
@@ -214,7 +214,7 @@ type ListOut struct {
 }
 
 func fnList() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // UpdateIn are the arguments of Update.
@@ -227,7 +227,7 @@ type UpdateOut struct {
 }
 
 func fnUpdate() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Update", Host: Host, Port: 443, Path: "/update", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Update", Host: Host, Port: 443, Path: "/update", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // BanIn are the arguments of Ban.
@@ -241,7 +241,7 @@ type BanOut struct {
 }
 
 func fnBan() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Ban", Host: Host, Port: 443, Path: "/ban", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Ban", Host: Host, Port: 443, Path: "/ban", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // UnbanIn are the arguments of Unban.
@@ -255,7 +255,7 @@ type UnbanOut struct {
 }
 
 func fnUnban() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Unban", Host: Host, Port: 443, Path: "/unban", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Unban", Host: Host, Port: 443, Path: "/unban", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // AuthenticateIn are the arguments of Authenticate.
@@ -269,7 +269,7 @@ type AuthenticateOut struct {
 }
 
 func fnAuthenticate() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Authenticate", Host: Host, Port: 443, Path: "/authenticate", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Authenticate", Host: Host, Port: 443, Path: "/authenticate", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // StatusIn are the arguments of Status.
@@ -283,7 +283,7 @@ type StatusOut struct {
 }
 
 func fnStatus() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Status", Host: Host, Port: 443, Path: "/status", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Status", Host: Host, Port: 443, Path: "/status", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // ProvisionIn are the arguments of Provision.
@@ -301,7 +301,7 @@ type ProvisionOut struct {
 }
 
 func fnProvision() rpc.Function {
-	return rpc.Function{Service: "customers", Name: "Provision", Host: Host, Port: 443, Path: "/provision", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "customers", Name: "Provision", Host: Host, Port: 443, Path: "/provision", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -381,116 +381,6 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 	}
-}
-
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// SignUp calls the function of that name.
-func (c Client) SignUp(ctx context.Context, email string) (err error) {
-	_, err = rpc.Call[SignUpIn, SignUpOut](ctx, c.bus, fnSignUp(), &SignUpIn{Email: email})
-	return err
-}
-
-// Verify calls the function of that name.
-func (c Client) Verify(ctx context.Context, email string, token string, secret string) (httpResponseBody Verified, err error) {
-	out, err := rpc.Call[VerifyIn, VerifyOut](ctx, c.bus, fnVerify(), &VerifyIn{Email: email, Token: token, Secret: secret})
-	return out.HTTPResponseBody, err
-}
-
-// Recover calls the function of that name.
-func (c Client) Recover(ctx context.Context, email string) (err error) {
-	_, err = rpc.Call[RecoverIn, RecoverOut](ctx, c.bus, fnRecover(), &RecoverIn{Email: email})
-	return err
-}
-
-// ResetPassword calls the function of that name.
-func (c Client) ResetPassword(ctx context.Context, email string, token string, password string) (err error) {
-	_, err = rpc.Call[ResetPasswordIn, ResetPasswordOut](ctx, c.bus, fnResetPassword(), &ResetPasswordIn{Email: email, Token: token, Password: password})
-	return err
-}
-
-// Login calls the function of that name.
-func (c Client) Login(ctx context.Context, email string, password string, refreshToken string) (token Token, err error) {
-	out, err := rpc.Call[LoginIn, LoginOut](ctx, c.bus, fnLogin(), &LoginIn{Email: email, Password: password, RefreshToken: refreshToken})
-	return out.Token, err
-}
-
-// Logout calls the function of that name.
-func (c Client) Logout(ctx context.Context) (err error) {
-	_, err = rpc.Call[LogoutIn, LogoutOut](ctx, c.bus, fnLogout(), &LogoutIn{})
-	return err
-}
-
-// Inspect calls the function of that name.
-func (c Client) Inspect(ctx context.Context) (account Account, err error) {
-	out, err := rpc.Call[InspectIn, InspectOut](ctx, c.bus, fnInspect(), &InspectIn{})
-	return out.Account, err
-}
-
-// Read calls the function of that name.
-func (c Client) Read(ctx context.Context, id string, email string) (customer Customer, err error) {
-	out, err := rpc.Call[ReadIn, ReadOut](ctx, c.bus, fnRead(), &ReadIn{ID: id, Email: email})
-	return out.Customer, err
-}
-
-// UpdateName calls the function of that name.
-func (c Client) UpdateName(ctx context.Context, name string, id string) (err error) {
-	_, err = rpc.Call[UpdateNameIn, UpdateNameOut](ctx, c.bus, fnUpdateName(), &UpdateNameIn{Name: name, ID: id})
-	return err
-}
-
-// Delete calls the function of that name.
-func (c Client) Delete(ctx context.Context, id string, email string, force bool) (err error) {
-	_, err = rpc.Call[DeleteIn, DeleteOut](ctx, c.bus, fnDelete(), &DeleteIn{ID: id, Email: email, Force: force})
-	return err
-}
-
-// List calls the function of that name.
-func (c Client) List(ctx context.Context, search string, limit int, cursor string) (customers []Customer, nextCursor string, err error) {
-	out, err := rpc.Call[ListIn, ListOut](ctx, c.bus, fnList(), &ListIn{Search: search, Limit: limit, Cursor: cursor})
-	return out.Customers, out.NextCursor, err
-}
-
-// Update calls the function of that name.
-func (c Client) Update(ctx context.Context, customer Customer) (err error) {
-	_, err = rpc.Call[UpdateIn, UpdateOut](ctx, c.bus, fnUpdate(), &UpdateIn{Customer: customer})
-	return err
-}
-
-// Ban calls the function of that name.
-func (c Client) Ban(ctx context.Context, id string, email string) (err error) {
-	_, err = rpc.Call[BanIn, BanOut](ctx, c.bus, fnBan(), &BanIn{ID: id, Email: email})
-	return err
-}
-
-// Unban calls the function of that name.
-func (c Client) Unban(ctx context.Context, id string, email string) (err error) {
-	_, err = rpc.Call[UnbanIn, UnbanOut](ctx, c.bus, fnUnban(), &UnbanIn{ID: id, Email: email})
-	return err
-}
-
-// Authenticate calls the function of that name.
-func (c Client) Authenticate(ctx context.Context, accessToken string) (session Session, err error) {
-	out, err := rpc.Call[AuthenticateIn, AuthenticateOut](ctx, c.bus, fnAuthenticate(), &AuthenticateIn{AccessToken: accessToken})
-	return out.Session, err
-}
-
-// Status calls the function of that name.
-func (c Client) Status(ctx context.Context, id string) (status string, err error) {
-	out, err := rpc.Call[StatusIn, StatusOut](ctx, c.bus, fnStatus(), &StatusIn{ID: id})
-	return out.Status, err
-}
-
-// Provision calls the function of that name.
-func (c Client) Provision(ctx context.Context, email string, password string, name string, admin bool) (customer Customer, created bool, err error) {
-	out, err := rpc.Call[ProvisionIn, ProvisionOut](ctx, c.bus, fnProvision(), &ProvisionIn{Email: email, Password: password, Name: name, Admin: admin})
-	return out.Customer, out.Created, err
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -583,11 +473,236 @@ func (Unassigned) Provision(ctx context.Context, email string, password string, 
 	return customer, created, rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of customers.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// SignUp calls the function of that name.
+func (c Client) SignUp(ctx context.Context, email string) (err error) {
+	_, err = rpc.Call[SignUpIn, SignUpOut](ctx, c.caller, fnSignUp(), &SignUpIn{Email: email})
+	return err
+}
+
+// Verify calls the function of that name.
+func (c Client) Verify(ctx context.Context, email string, token string, secret string) (httpResponseBody Verified, err error) {
+	out, err := rpc.Call[VerifyIn, VerifyOut](ctx, c.caller, fnVerify(), &VerifyIn{Email: email, Token: token, Secret: secret})
+	return out.HTTPResponseBody, err
+}
+
+// Recover calls the function of that name.
+func (c Client) Recover(ctx context.Context, email string) (err error) {
+	_, err = rpc.Call[RecoverIn, RecoverOut](ctx, c.caller, fnRecover(), &RecoverIn{Email: email})
+	return err
+}
+
+// ResetPassword calls the function of that name.
+func (c Client) ResetPassword(ctx context.Context, email string, token string, password string) (err error) {
+	_, err = rpc.Call[ResetPasswordIn, ResetPasswordOut](ctx, c.caller, fnResetPassword(), &ResetPasswordIn{Email: email, Token: token, Password: password})
+	return err
+}
+
+// Login calls the function of that name.
+func (c Client) Login(ctx context.Context, email string, password string, refreshToken string) (token Token, err error) {
+	out, err := rpc.Call[LoginIn, LoginOut](ctx, c.caller, fnLogin(), &LoginIn{Email: email, Password: password, RefreshToken: refreshToken})
+	return out.Token, err
+}
+
+// Logout calls the function of that name.
+func (c Client) Logout(ctx context.Context) (err error) {
+	_, err = rpc.Call[LogoutIn, LogoutOut](ctx, c.caller, fnLogout(), &LogoutIn{})
+	return err
+}
+
+// Inspect calls the function of that name.
+func (c Client) Inspect(ctx context.Context) (account Account, err error) {
+	out, err := rpc.Call[InspectIn, InspectOut](ctx, c.caller, fnInspect(), &InspectIn{})
+	return out.Account, err
+}
+
+// Read calls the function of that name.
+func (c Client) Read(ctx context.Context, id string, email string) (customer Customer, err error) {
+	out, err := rpc.Call[ReadIn, ReadOut](ctx, c.caller, fnRead(), &ReadIn{ID: id, Email: email})
+	return out.Customer, err
+}
+
+// UpdateName calls the function of that name.
+func (c Client) UpdateName(ctx context.Context, name string, id string) (err error) {
+	_, err = rpc.Call[UpdateNameIn, UpdateNameOut](ctx, c.caller, fnUpdateName(), &UpdateNameIn{Name: name, ID: id})
+	return err
+}
+
+// Delete calls the function of that name.
+func (c Client) Delete(ctx context.Context, id string, email string, force bool) (err error) {
+	_, err = rpc.Call[DeleteIn, DeleteOut](ctx, c.caller, fnDelete(), &DeleteIn{ID: id, Email: email, Force: force})
+	return err
+}
+
+// List calls the function of that name.
+func (c Client) List(ctx context.Context, search string, limit int, cursor string) (customers []Customer, nextCursor string, err error) {
+	out, err := rpc.Call[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Search: search, Limit: limit, Cursor: cursor})
+	return out.Customers, out.NextCursor, err
+}
+
+// Update calls the function of that name.
+func (c Client) Update(ctx context.Context, customer Customer) (err error) {
+	_, err = rpc.Call[UpdateIn, UpdateOut](ctx, c.caller, fnUpdate(), &UpdateIn{Customer: customer})
+	return err
+}
+
+// Ban calls the function of that name.
+func (c Client) Ban(ctx context.Context, id string, email string) (err error) {
+	_, err = rpc.Call[BanIn, BanOut](ctx, c.caller, fnBan(), &BanIn{ID: id, Email: email})
+	return err
+}
+
+// Unban calls the function of that name.
+func (c Client) Unban(ctx context.Context, id string, email string) (err error) {
+	_, err = rpc.Call[UnbanIn, UnbanOut](ctx, c.caller, fnUnban(), &UnbanIn{ID: id, Email: email})
+	return err
+}
+
+// Authenticate calls the function of that name.
+func (c Client) Authenticate(ctx context.Context, accessToken string) (session Session, err error) {
+	out, err := rpc.Call[AuthenticateIn, AuthenticateOut](ctx, c.caller, fnAuthenticate(), &AuthenticateIn{AccessToken: accessToken})
+	return out.Session, err
+}
+
+// Status calls the function of that name.
+func (c Client) Status(ctx context.Context, id string) (status string, err error) {
+	out, err := rpc.Call[StatusIn, StatusOut](ctx, c.caller, fnStatus(), &StatusIn{ID: id})
+	return out.Status, err
+}
+
+// Provision calls the function of that name.
+func (c Client) Provision(ctx context.Context, email string, password string, name string, admin bool) (customer Customer, created bool, err error) {
+	out, err := rpc.Call[ProvisionIn, ProvisionOut](ctx, c.caller, fnProvision(), &ProvisionIn{Email: email, Password: password, Name: name, Admin: admin})
+	return out.Customer, out.Created, err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// SignUp calls the function of that name and does not wait for the answers.
+func (c MulticastClient) SignUp(ctx context.Context, email string) *rpc.Answers[SignUpOut] {
+	return rpc.Multicast[SignUpIn, SignUpOut](ctx, c.caller, fnSignUp(), &SignUpIn{Email: email})
+}
+
+// Verify calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Verify(ctx context.Context, email string, token string, secret string) *rpc.Answers[VerifyOut] {
+	return rpc.Multicast[VerifyIn, VerifyOut](ctx, c.caller, fnVerify(), &VerifyIn{Email: email, Token: token, Secret: secret})
+}
+
+// Recover calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Recover(ctx context.Context, email string) *rpc.Answers[RecoverOut] {
+	return rpc.Multicast[RecoverIn, RecoverOut](ctx, c.caller, fnRecover(), &RecoverIn{Email: email})
+}
+
+// ResetPassword calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ResetPassword(ctx context.Context, email string, token string, password string) *rpc.Answers[ResetPasswordOut] {
+	return rpc.Multicast[ResetPasswordIn, ResetPasswordOut](ctx, c.caller, fnResetPassword(), &ResetPasswordIn{Email: email, Token: token, Password: password})
+}
+
+// Login calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Login(ctx context.Context, email string, password string, refreshToken string) *rpc.Answers[LoginOut] {
+	return rpc.Multicast[LoginIn, LoginOut](ctx, c.caller, fnLogin(), &LoginIn{Email: email, Password: password, RefreshToken: refreshToken})
+}
+
+// Logout calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Logout(ctx context.Context) *rpc.Answers[LogoutOut] {
+	return rpc.Multicast[LogoutIn, LogoutOut](ctx, c.caller, fnLogout(), &LogoutIn{})
+}
+
+// Inspect calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Inspect(ctx context.Context) *rpc.Answers[InspectOut] {
+	return rpc.Multicast[InspectIn, InspectOut](ctx, c.caller, fnInspect(), &InspectIn{})
+}
+
+// Read calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Read(ctx context.Context, id string, email string) *rpc.Answers[ReadOut] {
+	return rpc.Multicast[ReadIn, ReadOut](ctx, c.caller, fnRead(), &ReadIn{ID: id, Email: email})
+}
+
+// UpdateName calls the function of that name and does not wait for the answers.
+func (c MulticastClient) UpdateName(ctx context.Context, name string, id string) *rpc.Answers[UpdateNameOut] {
+	return rpc.Multicast[UpdateNameIn, UpdateNameOut](ctx, c.caller, fnUpdateName(), &UpdateNameIn{Name: name, ID: id})
+}
+
+// Delete calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Delete(ctx context.Context, id string, email string, force bool) *rpc.Answers[DeleteOut] {
+	return rpc.Multicast[DeleteIn, DeleteOut](ctx, c.caller, fnDelete(), &DeleteIn{ID: id, Email: email, Force: force})
+}
+
+// List calls the function of that name and does not wait for the answers.
+func (c MulticastClient) List(ctx context.Context, search string, limit int, cursor string) *rpc.Answers[ListOut] {
+	return rpc.Multicast[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Search: search, Limit: limit, Cursor: cursor})
+}
+
+// Update calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Update(ctx context.Context, customer Customer) *rpc.Answers[UpdateOut] {
+	return rpc.Multicast[UpdateIn, UpdateOut](ctx, c.caller, fnUpdate(), &UpdateIn{Customer: customer})
+}
+
+// Ban calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Ban(ctx context.Context, id string, email string) *rpc.Answers[BanOut] {
+	return rpc.Multicast[BanIn, BanOut](ctx, c.caller, fnBan(), &BanIn{ID: id, Email: email})
+}
+
+// Unban calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Unban(ctx context.Context, id string, email string) *rpc.Answers[UnbanOut] {
+	return rpc.Multicast[UnbanIn, UnbanOut](ctx, c.caller, fnUnban(), &UnbanIn{ID: id, Email: email})
+}
+
+// Authenticate calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Authenticate(ctx context.Context, accessToken string) *rpc.Answers[AuthenticateOut] {
+	return rpc.Multicast[AuthenticateIn, AuthenticateOut](ctx, c.caller, fnAuthenticate(), &AuthenticateIn{AccessToken: accessToken})
+}
+
+// Status calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Status(ctx context.Context, id string) *rpc.Answers[StatusOut] {
+	return rpc.Multicast[StatusIn, StatusOut](ctx, c.caller, fnStatus(), &StatusIn{ID: id})
+}
+
+// Provision calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Provision(ctx context.Context, email string, password string, name string, admin bool) *rpc.Answers[ProvisionOut] {
+	return rpc.Multicast[ProvisionIn, ProvisionOut](ctx, c.caller, fnProvision(), &ProvisionIn{Email: email, Password: password, Name: name, Admin: admin})
+}
+
+// MulticastTrigger fires the events of customers.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of customers.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnCustomerChangedIn is what OnCustomerChanged tells.
 type OnCustomerChangedIn struct {
@@ -598,26 +713,30 @@ type OnCustomerChangedIn struct {
 type OnCustomerChangedOut struct {
 }
 
+func fnOnCustomerChanged() rpc.Function {
+	return rpc.Function{Service: "customers", Name: "OnCustomerChanged", Host: Host, Port: 417, Path: "/on-customer-changed", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
 // OnCustomerChanged: a customer was banned, unbanned or deleted; whoever remembers its state must forget it before answering.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnCustomerChanged(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnCustomerChangedIn, OnCustomerChangedOut](ctx, t.bus, Host, "on-customer-changed", &OnCustomerChangedIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnCustomerChanged(ctx context.Context, customerID string) *rpc.Answers[OnCustomerChangedOut] {
+	return rpc.Multicast[OnCustomerChangedIn, OnCustomerChangedOut](ctx, t.caller, fnOnCustomerChanged(), &OnCustomerChangedIn{CustomerID: customerID})
 }
 
-// ListenOnCustomerChanged makes call a sink of OnCustomerChanged for a group: one of the group gets each firing.
-func ListenOnCustomerChanged(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnCustomerChangedAt(b, Host, group, call)
-}
-
-// ListenOnCustomerChangedAt is ListenOnCustomerChanged for a source that runs under another host.
-func ListenOnCustomerChangedAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-customer-changed", group, func(ctx context.Context, in *OnCustomerChangedIn) (out OnCustomerChangedOut, err error) {
+// OnCustomerChanged makes call a sink of OnCustomerChanged until stop is called.
+func (h Hook) OnCustomerChanged(call func(ctx context.Context, customerID string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnCustomerChanged(), func(ctx context.Context, in *OnCustomerChangedIn) (out OnCustomerChangedOut, err error) {
 		err = call(ctx, in.CustomerID)
 		return out, err
 	})
 }
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

@@ -41,7 +41,7 @@ type SendOut struct {
 }
 
 func fnSend() rpc.Function {
-	return rpc.Function{Service: "emails", Name: "Send", Host: Host, Port: 443, Path: "/send", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "emails", Name: "Send", Host: Host, Port: 443, Path: "/send", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // ListIn are the arguments of List.
@@ -57,7 +57,7 @@ type ListOut struct {
 }
 
 func fnList() rpc.Function {
-	return rpc.Function{Service: "emails", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "emails", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -79,26 +79,6 @@ func Routes(s Service) []rpc.Route {
 	}
 }
 
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Send calls the function of that name.
-func (c Client) Send(ctx context.Context, to string, subject string, text string) (id string, err error) {
-	out, err := rpc.Call[SendIn, SendOut](ctx, c.bus, fnSend(), &SendIn{To: to, Subject: subject, Text: text})
-	return out.ID, err
-}
-
-// List calls the function of that name.
-func (c Client) List(ctx context.Context, limit int, cursor string) (emails []Email, nextCursor string, err error) {
-	out, err := rpc.Call[ListIn, ListOut](ctx, c.bus, fnList(), &ListIn{Limit: limit, Cursor: cursor})
-	return out.Emails, out.NextCursor, err
-}
-
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
 type Unassigned struct{}
 
@@ -113,6 +93,57 @@ func (Unassigned) Send(ctx context.Context, to string, subject string, text stri
 func (Unassigned) List(ctx context.Context, limit int, cursor string) (emails []Email, nextCursor string, err error) {
 	return emails, nextCursor, rpc.NotAssigned(Host)
 }
+
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
+
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Send calls the function of that name.
+func (c Client) Send(ctx context.Context, to string, subject string, text string) (id string, err error) {
+	out, err := rpc.Call[SendIn, SendOut](ctx, c.caller, fnSend(), &SendIn{To: to, Subject: subject, Text: text})
+	return out.ID, err
+}
+
+// List calls the function of that name.
+func (c Client) List(ctx context.Context, limit int, cursor string) (emails []Email, nextCursor string, err error) {
+	out, err := rpc.Call[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Limit: limit, Cursor: cursor})
+	return out.Emails, out.NextCursor, err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Send calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Send(ctx context.Context, to string, subject string, text string) *rpc.Answers[SendOut] {
+	return rpc.Multicast[SendIn, SendOut](ctx, c.caller, fnSend(), &SendIn{To: to, Subject: subject, Text: text})
+}
+
+// List calls the function of that name and does not wait for the answers.
+func (c MulticastClient) List(ctx context.Context, limit int, cursor string) *rpc.Answers[ListOut] {
+	return rpc.Multicast[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Limit: limit, Cursor: cursor})
+}
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

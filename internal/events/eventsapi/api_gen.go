@@ -44,7 +44,7 @@ type ListOut struct {
 }
 
 func fnList() rpc.Function {
-	return rpc.Function{Service: "events", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "events", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // DeadLettersIn are the arguments of DeadLetters.
@@ -60,7 +60,7 @@ type DeadLettersOut struct {
 }
 
 func fnDeadLetters() rpc.Function {
-	return rpc.Function{Service: "events", Name: "DeadLetters", Host: Host, Port: 443, Path: "/dead-letters", Method: rpc.Any, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "events", Name: "DeadLetters", Host: Host, Port: 443, Path: "/dead-letters", Method: rpc.Any, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // ReplayIn are the arguments of Replay.
@@ -73,7 +73,7 @@ type ReplayOut struct {
 }
 
 func fnReplay() rpc.Function {
-	return rpc.Function{Service: "events", Name: "Replay", Host: Host, Port: 443, Path: "/replay", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "events", Name: "Replay", Host: Host, Port: 443, Path: "/replay", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -99,32 +99,6 @@ func Routes(s Service) []rpc.Route {
 	}
 }
 
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// List calls the function of that name.
-func (c Client) List(ctx context.Context, topic string, limit int, cursor string) (events []Event, nextCursor string, err error) {
-	out, err := rpc.Call[ListIn, ListOut](ctx, c.bus, fnList(), &ListIn{Topic: topic, Limit: limit, Cursor: cursor})
-	return out.Events, out.NextCursor, err
-}
-
-// DeadLetters calls the function of that name.
-func (c Client) DeadLetters(ctx context.Context, limit int, cursor string) (deadLetters []DeadLetter, nextCursor string, err error) {
-	out, err := rpc.Call[DeadLettersIn, DeadLettersOut](ctx, c.bus, fnDeadLetters(), &DeadLettersIn{Limit: limit, Cursor: cursor})
-	return out.DeadLetters, out.NextCursor, err
-}
-
-// Replay calls the function of that name.
-func (c Client) Replay(ctx context.Context, id string) (err error) {
-	_, err = rpc.Call[ReplayIn, ReplayOut](ctx, c.bus, fnReplay(), &ReplayIn{ID: id})
-	return err
-}
-
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
 type Unassigned struct{}
 
@@ -144,6 +118,68 @@ func (Unassigned) DeadLetters(ctx context.Context, limit int, cursor string) (de
 func (Unassigned) Replay(ctx context.Context, id string) (err error) {
 	return rpc.NotAssigned(Host)
 }
+
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
+
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// List calls the function of that name.
+func (c Client) List(ctx context.Context, topic string, limit int, cursor string) (events []Event, nextCursor string, err error) {
+	out, err := rpc.Call[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Topic: topic, Limit: limit, Cursor: cursor})
+	return out.Events, out.NextCursor, err
+}
+
+// DeadLetters calls the function of that name.
+func (c Client) DeadLetters(ctx context.Context, limit int, cursor string) (deadLetters []DeadLetter, nextCursor string, err error) {
+	out, err := rpc.Call[DeadLettersIn, DeadLettersOut](ctx, c.caller, fnDeadLetters(), &DeadLettersIn{Limit: limit, Cursor: cursor})
+	return out.DeadLetters, out.NextCursor, err
+}
+
+// Replay calls the function of that name.
+func (c Client) Replay(ctx context.Context, id string) (err error) {
+	_, err = rpc.Call[ReplayIn, ReplayOut](ctx, c.caller, fnReplay(), &ReplayIn{ID: id})
+	return err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// List calls the function of that name and does not wait for the answers.
+func (c MulticastClient) List(ctx context.Context, topic string, limit int, cursor string) *rpc.Answers[ListOut] {
+	return rpc.Multicast[ListIn, ListOut](ctx, c.caller, fnList(), &ListIn{Topic: topic, Limit: limit, Cursor: cursor})
+}
+
+// DeadLetters calls the function of that name and does not wait for the answers.
+func (c MulticastClient) DeadLetters(ctx context.Context, limit int, cursor string) *rpc.Answers[DeadLettersOut] {
+	return rpc.Multicast[DeadLettersIn, DeadLettersOut](ctx, c.caller, fnDeadLetters(), &DeadLettersIn{Limit: limit, Cursor: cursor})
+}
+
+// Replay calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Replay(ctx context.Context, id string) *rpc.Answers[ReplayOut] {
+	return rpc.Multicast[ReplayIn, ReplayOut](ctx, c.caller, fnReplay(), &ReplayIn{ID: id})
+}
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

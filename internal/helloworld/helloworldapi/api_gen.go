@@ -38,7 +38,7 @@ type CallOut struct {
 }
 
 func fnCall() rpc.Function {
-	return rpc.Function{Service: "helloworld", Name: "Call", Host: Host, Port: 443, Path: "/call", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "helloworld", Name: "Call", Host: Host, Port: 443, Path: "/call", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // StreamIn are the arguments of Stream.
@@ -53,7 +53,7 @@ type StreamOut struct {
 }
 
 func fnStream() rpc.Function {
-	return rpc.Function{Service: "helloworld", Name: "Stream", Host: Host, Port: 443, Path: "/stream", Method: rpc.Any, Access: rpc.Internal, Stream: true, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "helloworld", Name: "Stream", Host: Host, Port: 443, Path: "/stream", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Stream: true, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
@@ -74,25 +74,6 @@ func Routes(s Service) []rpc.Route {
 	}
 }
 
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Call calls the function of that name.
-func (c Client) Call(ctx context.Context, name string) (message string, err error) {
-	out, err := rpc.Call[CallIn, CallOut](ctx, c.bus, fnCall(), &CallIn{Name: name})
-	return out.Message, err
-}
-
-// Stream calls the function of that name.
-func (c Client) Stream(ctx context.Context, name string, messages int, send func(StreamOut) error) (err error) {
-	return rpc.CallStream(ctx, c.bus, fnStream(), &StreamIn{Name: name, Messages: messages}, send)
-}
-
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
 type Unassigned struct{}
 
@@ -107,6 +88,51 @@ func (Unassigned) Call(ctx context.Context, name string) (message string, err er
 func (Unassigned) Stream(ctx context.Context, name string, messages int, send func(StreamOut) error) (err error) {
 	return rpc.NotAssigned(Host)
 }
+
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
+
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Call calls the function of that name.
+func (c Client) Call(ctx context.Context, name string) (message string, err error) {
+	out, err := rpc.Call[CallIn, CallOut](ctx, c.caller, fnCall(), &CallIn{Name: name})
+	return out.Message, err
+}
+
+// Stream calls the function of that name.
+func (c Client) Stream(ctx context.Context, name string, messages int, send func(StreamOut) error) (err error) {
+	return rpc.CallStream(ctx, c.caller, fnStream(), &StreamIn{Name: name, Messages: messages}, send)
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Call calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Call(ctx context.Context, name string) *rpc.Answers[CallOut] {
+	return rpc.Multicast[CallIn, CallOut](ctx, c.caller, fnCall(), &CallIn{Name: name})
+}
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

@@ -34,6 +34,8 @@ type Service interface {
 	UnblockKey(ctx context.Context, userID string, keyID string) (err error)
 	// Lookup: finds a key by the hex SHA-256 of its text; fault NotFound for one that is unknown or revoked.
 	Lookup(ctx context.Context, hash string) (record Record, err error)
+	// Changes: says what has changed since a number, of keys and of what stands behind them, so that a lost event keeps nothing alive.
+	Changes(ctx context.Context, since int64) (list []Change, number int64, err error)
 	// Touch: notes when keys were last used.
 	Touch(ctx context.Context, seen []Seen) (err error)
 }
@@ -53,7 +55,7 @@ type GenerateOut struct {
 }
 
 func fnGenerate() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "Generate", Host: "v1", Port: 443, Path: "/api/keys/generate", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "Generate", Host: "v1", Port: 443, Path: "/api/keys/generate", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // ListKeysIn are the arguments of ListKeys.
@@ -66,7 +68,7 @@ type ListKeysOut struct {
 }
 
 func fnListKeys() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "ListKeys", Host: "v1", Port: 443, Path: "/api/keys/list", Method: rpc.Any, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "ListKeys", Host: "v1", Port: 443, Path: "/api/keys/list", Method: rpc.Any, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // RevokeIn are the arguments of Revoke.
@@ -79,7 +81,7 @@ type RevokeOut struct {
 }
 
 func fnRevoke() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "Revoke", Host: "v1", Port: 443, Path: "/api/keys/revoke", Method: http.MethodPost, Access: rpc.Customer, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "Revoke", Host: "v1", Port: 443, Path: "/api/keys/revoke", Method: http.MethodPost, Queue: Host, Access: rpc.Customer, Timeout: 20 * time.Second}
 }
 
 // BlockKeyIn are the arguments of BlockKey.
@@ -94,7 +96,7 @@ type BlockKeyOut struct {
 }
 
 func fnBlockKey() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "BlockKey", Host: "v1", Port: 443, Path: "/block-key", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "BlockKey", Host: "v1", Port: 443, Path: "/block-key", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // UnblockKeyIn are the arguments of UnblockKey.
@@ -108,7 +110,7 @@ type UnblockKeyOut struct {
 }
 
 func fnUnblockKey() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "UnblockKey", Host: "v1", Port: 443, Path: "/unblock-key", Method: http.MethodPost, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "UnblockKey", Host: "v1", Port: 443, Path: "/unblock-key", Method: http.MethodPost, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // LookupIn are the arguments of Lookup.
@@ -122,7 +124,22 @@ type LookupOut struct {
 }
 
 func fnLookup() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "Lookup", Host: Host, Port: 443, Path: "/lookup", Method: rpc.Any, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "Lookup", Host: Host, Port: 443, Path: "/lookup", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
+// ChangesIn are the arguments of Changes.
+type ChangesIn struct {
+	Since int64 `json:"since"`
+}
+
+// ChangesOut are the results of Changes.
+type ChangesOut struct {
+	List   []Change `json:"list"`
+	Number int64    `json:"number,string"`
+}
+
+func fnChanges() rpc.Function {
+	return rpc.Function{Service: "keys", Name: "Changes", Host: Host, Port: 443, Path: "/changes", Method: rpc.Any, Queue: Host, Access: rpc.Internal, Timeout: 2 * time.Second}
 }
 
 // TouchIn are the arguments of Touch.
@@ -135,12 +152,12 @@ type TouchOut struct {
 }
 
 func fnTouch() rpc.Function {
-	return rpc.Function{Service: "keys", Name: "Touch", Host: Host, Port: 443, Path: "/touch", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "keys", Name: "Touch", Host: Host, Port: 443, Path: "/touch", Method: http.MethodPost, Queue: Host, Access: rpc.Internal, Timeout: 20 * time.Second}
 }
 
 // Functions lists the contract in the order of service.yaml.
 func Functions() []rpc.Function {
-	return []rpc.Function{fnGenerate(), fnListKeys(), fnRevoke(), fnBlockKey(), fnUnblockKey(), fnLookup(), fnTouch()}
+	return []rpc.Function{fnGenerate(), fnListKeys(), fnRevoke(), fnBlockKey(), fnUnblockKey(), fnLookup(), fnChanges(), fnTouch()}
 }
 
 // Routes serves the contract with s.
@@ -170,61 +187,15 @@ func Routes(s Service) []rpc.Route {
 			out.Record, err = s.Lookup(ctx, in.Hash)
 			return out, err
 		}),
+		rpc.Unary(fnChanges(), func(ctx context.Context, in *ChangesIn) (out ChangesOut, err error) {
+			out.List, out.Number, err = s.Changes(ctx, in.Since)
+			return out, err
+		}),
 		rpc.Unary(fnTouch(), func(ctx context.Context, in *TouchIn) (out TouchOut, err error) {
 			err = s.Touch(ctx, in.Seen)
 			return out, err
 		}),
 	}
-}
-
-// Client calls the contract over a bus.
-type Client struct{ bus bus.Bus }
-
-var _ Service = Client{}
-
-// NewClient makes a client; it is a Service like the one in process.
-func NewClient(b bus.Bus) Service { return Client{bus: b} }
-
-// Generate calls the function of that name.
-func (c Client) Generate(ctx context.Context, scopes []string, description string, expires time.Time, rate int) (apiKey string, apiKeyID string, err error) {
-	out, err := rpc.Call[GenerateIn, GenerateOut](ctx, c.bus, fnGenerate(), &GenerateIn{Scopes: scopes, Description: description, Expires: expires, Rate: rate})
-	return out.APIKey, out.APIKeyID, err
-}
-
-// ListKeys calls the function of that name.
-func (c Client) ListKeys(ctx context.Context) (apiKeys []Key, err error) {
-	out, err := rpc.Call[ListKeysIn, ListKeysOut](ctx, c.bus, fnListKeys(), &ListKeysIn{})
-	return out.APIKeys, err
-}
-
-// Revoke calls the function of that name.
-func (c Client) Revoke(ctx context.Context, id string) (err error) {
-	_, err = rpc.Call[RevokeIn, RevokeOut](ctx, c.bus, fnRevoke(), &RevokeIn{ID: id})
-	return err
-}
-
-// BlockKey calls the function of that name.
-func (c Client) BlockKey(ctx context.Context, userID string, keyID string, message string) (err error) {
-	_, err = rpc.Call[BlockKeyIn, BlockKeyOut](ctx, c.bus, fnBlockKey(), &BlockKeyIn{UserID: userID, KeyID: keyID, Message: message})
-	return err
-}
-
-// UnblockKey calls the function of that name.
-func (c Client) UnblockKey(ctx context.Context, userID string, keyID string) (err error) {
-	_, err = rpc.Call[UnblockKeyIn, UnblockKeyOut](ctx, c.bus, fnUnblockKey(), &UnblockKeyIn{UserID: userID, KeyID: keyID})
-	return err
-}
-
-// Lookup calls the function of that name.
-func (c Client) Lookup(ctx context.Context, hash string) (record Record, err error) {
-	out, err := rpc.Call[LookupIn, LookupOut](ctx, c.bus, fnLookup(), &LookupIn{Hash: hash})
-	return out.Record, err
-}
-
-// Touch calls the function of that name.
-func (c Client) Touch(ctx context.Context, seen []Seen) (err error) {
-	_, err = rpc.Call[TouchIn, TouchOut](ctx, c.bus, fnTouch(), &TouchIn{Seen: seen})
-	return err
 }
 
 // Unassigned is a Service that is not there: every call is fault.Unavailable.
@@ -262,16 +233,147 @@ func (Unassigned) Lookup(ctx context.Context, hash string) (record Record, err e
 	return record, rpc.NotAssigned(Host)
 }
 
+// Changes is not available.
+func (Unassigned) Changes(ctx context.Context, since int64) (list []Change, number int64, err error) {
+	return list, number, rpc.NotAssigned(Host)
+}
+
 // Touch is not available.
 func (Unassigned) Touch(ctx context.Context, seen []Seen) (err error) {
 	return rpc.NotAssigned(Host)
 }
 
-// Trigger fires the events of keys.
-type Trigger struct{ bus bus.Bus }
+// Client calls the contract over a bus.
+type Client struct{ caller rpc.Caller }
 
-// NewTrigger makes a trigger.
-func NewTrigger(b bus.Bus) Trigger { return Trigger{bus: b} }
+var _ Service = Client{}
+
+// NewClient makes a client; it is a Service like the one in process.
+func NewClient(b bus.Bus) Client { return Client{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c Client) ForHost(host string) Client { return Client{c.caller.ForHost(host)} }
+
+// Generate calls the function of that name.
+func (c Client) Generate(ctx context.Context, scopes []string, description string, expires time.Time, rate int) (apiKey string, apiKeyID string, err error) {
+	out, err := rpc.Call[GenerateIn, GenerateOut](ctx, c.caller, fnGenerate(), &GenerateIn{Scopes: scopes, Description: description, Expires: expires, Rate: rate})
+	return out.APIKey, out.APIKeyID, err
+}
+
+// ListKeys calls the function of that name.
+func (c Client) ListKeys(ctx context.Context) (apiKeys []Key, err error) {
+	out, err := rpc.Call[ListKeysIn, ListKeysOut](ctx, c.caller, fnListKeys(), &ListKeysIn{})
+	return out.APIKeys, err
+}
+
+// Revoke calls the function of that name.
+func (c Client) Revoke(ctx context.Context, id string) (err error) {
+	_, err = rpc.Call[RevokeIn, RevokeOut](ctx, c.caller, fnRevoke(), &RevokeIn{ID: id})
+	return err
+}
+
+// BlockKey calls the function of that name.
+func (c Client) BlockKey(ctx context.Context, userID string, keyID string, message string) (err error) {
+	_, err = rpc.Call[BlockKeyIn, BlockKeyOut](ctx, c.caller, fnBlockKey(), &BlockKeyIn{UserID: userID, KeyID: keyID, Message: message})
+	return err
+}
+
+// UnblockKey calls the function of that name.
+func (c Client) UnblockKey(ctx context.Context, userID string, keyID string) (err error) {
+	_, err = rpc.Call[UnblockKeyIn, UnblockKeyOut](ctx, c.caller, fnUnblockKey(), &UnblockKeyIn{UserID: userID, KeyID: keyID})
+	return err
+}
+
+// Lookup calls the function of that name.
+func (c Client) Lookup(ctx context.Context, hash string) (record Record, err error) {
+	out, err := rpc.Call[LookupIn, LookupOut](ctx, c.caller, fnLookup(), &LookupIn{Hash: hash})
+	return out.Record, err
+}
+
+// Changes calls the function of that name.
+func (c Client) Changes(ctx context.Context, since int64) (list []Change, number int64, err error) {
+	out, err := rpc.Call[ChangesIn, ChangesOut](ctx, c.caller, fnChanges(), &ChangesIn{Since: since})
+	return out.List, out.Number, err
+}
+
+// Touch calls the function of that name.
+func (c Client) Touch(ctx context.Context, seen []Seen) (err error) {
+	_, err = rpc.Call[TouchIn, TouchOut](ctx, c.caller, fnTouch(), &TouchIn{Seen: seen})
+	return err
+}
+
+// MulticastClient calls whoever serves the contract: one replica of a service, or all
+// where service.yaml says queue: none.
+type MulticastClient struct{ caller rpc.Caller }
+
+// NewMulticastClient makes a client.
+func NewMulticastClient(b bus.Bus) MulticastClient { return MulticastClient{rpc.NewCaller(b)} }
+
+// ForHost is a client of the same contract at another host, or at one replica ("<replica>.<host>").
+func (c MulticastClient) ForHost(host string) MulticastClient {
+	return MulticastClient{c.caller.ForHost(host)}
+}
+
+// Generate calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Generate(ctx context.Context, scopes []string, description string, expires time.Time, rate int) *rpc.Answers[GenerateOut] {
+	return rpc.Multicast[GenerateIn, GenerateOut](ctx, c.caller, fnGenerate(), &GenerateIn{Scopes: scopes, Description: description, Expires: expires, Rate: rate})
+}
+
+// ListKeys calls the function of that name and does not wait for the answers.
+func (c MulticastClient) ListKeys(ctx context.Context) *rpc.Answers[ListKeysOut] {
+	return rpc.Multicast[ListKeysIn, ListKeysOut](ctx, c.caller, fnListKeys(), &ListKeysIn{})
+}
+
+// Revoke calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Revoke(ctx context.Context, id string) *rpc.Answers[RevokeOut] {
+	return rpc.Multicast[RevokeIn, RevokeOut](ctx, c.caller, fnRevoke(), &RevokeIn{ID: id})
+}
+
+// BlockKey calls the function of that name and does not wait for the answers.
+func (c MulticastClient) BlockKey(ctx context.Context, userID string, keyID string, message string) *rpc.Answers[BlockKeyOut] {
+	return rpc.Multicast[BlockKeyIn, BlockKeyOut](ctx, c.caller, fnBlockKey(), &BlockKeyIn{UserID: userID, KeyID: keyID, Message: message})
+}
+
+// UnblockKey calls the function of that name and does not wait for the answers.
+func (c MulticastClient) UnblockKey(ctx context.Context, userID string, keyID string) *rpc.Answers[UnblockKeyOut] {
+	return rpc.Multicast[UnblockKeyIn, UnblockKeyOut](ctx, c.caller, fnUnblockKey(), &UnblockKeyIn{UserID: userID, KeyID: keyID})
+}
+
+// Lookup calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Lookup(ctx context.Context, hash string) *rpc.Answers[LookupOut] {
+	return rpc.Multicast[LookupIn, LookupOut](ctx, c.caller, fnLookup(), &LookupIn{Hash: hash})
+}
+
+// Changes calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Changes(ctx context.Context, since int64) *rpc.Answers[ChangesOut] {
+	return rpc.Multicast[ChangesIn, ChangesOut](ctx, c.caller, fnChanges(), &ChangesIn{Since: since})
+}
+
+// Touch calls the function of that name and does not wait for the answers.
+func (c MulticastClient) Touch(ctx context.Context, seen []Seen) *rpc.Answers[TouchOut] {
+	return rpc.Multicast[TouchIn, TouchOut](ctx, c.caller, fnTouch(), &TouchIn{Seen: seen})
+}
+
+// MulticastTrigger fires the events of keys.
+type MulticastTrigger struct{ caller rpc.Caller }
+
+// NewMulticastTrigger makes a trigger.
+func NewMulticastTrigger(b bus.Bus) MulticastTrigger { return MulticastTrigger{rpc.NewCaller(b)} }
+
+// ForHost is a trigger for a source that runs under another host.
+func (t MulticastTrigger) ForHost(host string) MulticastTrigger {
+	return MulticastTrigger{t.caller.ForHost(host)}
+}
+
+// Hook makes sinks of the events of keys.
+type Hook struct{ hook rpc.Hook }
+
+// NewHook makes a hook for a replica. Of the replicas that listen with one queue each
+// firing reaches one; without a queue, each of them.
+func NewHook(b bus.Bus, replica, queue string) Hook { return Hook{rpc.NewHook(b, replica, queue)} }
+
+// ForHost is a hook for a source that runs under another host.
+func (h Hook) ForHost(host string) Hook { return Hook{h.hook.ForHost(host)} }
 
 // OnKeysChangedIn is what OnKeysChanged tells.
 type OnKeysChangedIn struct {
@@ -282,26 +384,30 @@ type OnKeysChangedIn struct {
 type OnKeysChangedOut struct {
 }
 
+func fnOnKeysChanged() rpc.Function {
+	return rpc.Function{Service: "keys", Name: "OnKeysChanged", Host: Host, Port: 417, Path: "/on-keys-changed", Method: http.MethodPost, Access: rpc.Internal, Timeout: 20 * time.Second}
+}
+
 // OnKeysChanged: keys of a customer were issued, revoked, blocked or unblocked; whoever remembers them must forget them before answering.
 //
-// It waits for all sinks; their errors are joined.
-func (t Trigger) OnKeysChanged(ctx context.Context, customerID string) error {
-	_, err := rpc.Fire[OnKeysChangedIn, OnKeysChangedOut](ctx, t.bus, Host, "on-keys-changed", &OnKeysChangedIn{CustomerID: customerID})
-	return err
+// It does not wait for the sinks: the answers do.
+func (t MulticastTrigger) OnKeysChanged(ctx context.Context, customerID string) *rpc.Answers[OnKeysChangedOut] {
+	return rpc.Multicast[OnKeysChangedIn, OnKeysChangedOut](ctx, t.caller, fnOnKeysChanged(), &OnKeysChangedIn{CustomerID: customerID})
 }
 
-// ListenOnKeysChanged makes call a sink of OnKeysChanged for a group: one of the group gets each firing.
-func ListenOnKeysChanged(b bus.Bus, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return ListenOnKeysChangedAt(b, Host, group, call)
-}
-
-// ListenOnKeysChangedAt is ListenOnKeysChanged for a source that runs under another host.
-func ListenOnKeysChangedAt(b bus.Bus, host, group string, call func(ctx context.Context, customerID string) (err error)) (stop func()) {
-	return rpc.Listen(b, host, "on-keys-changed", group, func(ctx context.Context, in *OnKeysChangedIn) (out OnKeysChangedOut, err error) {
+// OnKeysChanged makes call a sink of OnKeysChanged until stop is called.
+func (h Hook) OnKeysChanged(call func(ctx context.Context, customerID string) (err error)) (stop func()) {
+	return rpc.Listen(h.hook, fnOnKeysChanged(), func(ctx context.Context, in *OnKeysChangedIn) (out OnKeysChangedOut, err error) {
 		err = call(ctx, in.CustomerID)
 		return out, err
 	})
 }
+
+//go:embed ports_gen.json
+var documents string
+
+// Documents are the OpenAPI 3.1 documents of everything on the bus, a JSON object by port.
+func Documents() string { return documents }
 
 //go:embed openapi_gen.json
 var openAPI string

@@ -42,3 +42,9 @@ type Seen struct {
 	KeyID string    `json:"key_id"`
 	Time  time.Time `json:"time"`
 }
+
+// Change says that something which gateways remember is not as it was.
+type Change struct {
+	Source  string `json:"source"`  // the host of the service that changed it; empty: every service
+	Subject string `json:"subject"` // what was changed, such as a customer's id; empty: everything
+}

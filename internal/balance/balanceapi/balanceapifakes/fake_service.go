@@ -138,6 +138,19 @@ type FakeService struct {
 		result2 string
 		result3 error
 	}
+	ReturnStub        func(context.Context, string, balanceapi.Micros) error
+	returnMutex       sync.RWMutex
+	returnArgsForCall []struct {
+		arg1 context.Context
+		arg2 string
+		arg3 balanceapi.Micros
+	}
+	returnReturns struct {
+		result1 error
+	}
+	returnReturnsOnCall map[int]struct {
+		result1 error
+	}
 	TransferStub        func(context.Context, string, string, balanceapi.Micros, string, string, bool) error
 	transferMutex       sync.RWMutex
 	transferArgsForCall []struct {
@@ -696,6 +709,69 @@ func (fake *FakeService) ListEntriesReturnsOnCall(i int, result1 []balanceapi.En
 		result2 string
 		result3 error
 	}{result1, result2, result3}
+}
+
+func (fake *FakeService) Return(arg1 context.Context, arg2 string, arg3 balanceapi.Micros) error {
+	fake.returnMutex.Lock()
+	ret, specificReturn := fake.returnReturnsOnCall[len(fake.returnArgsForCall)]
+	fake.returnArgsForCall = append(fake.returnArgsForCall, struct {
+		arg1 context.Context
+		arg2 string
+		arg3 balanceapi.Micros
+	}{arg1, arg2, arg3})
+	stub := fake.ReturnStub
+	fakeReturns := fake.returnReturns
+	fake.recordInvocation("Return", []interface{}{arg1, arg2, arg3})
+	fake.returnMutex.Unlock()
+	if stub != nil {
+		return stub(arg1, arg2, arg3)
+	}
+	if specificReturn {
+		return ret.result1
+	}
+	return fakeReturns.result1
+}
+
+func (fake *FakeService) ReturnCallCount() int {
+	fake.returnMutex.RLock()
+	defer fake.returnMutex.RUnlock()
+	return len(fake.returnArgsForCall)
+}
+
+func (fake *FakeService) ReturnCalls(stub func(context.Context, string, balanceapi.Micros) error) {
+	fake.returnMutex.Lock()
+	defer fake.returnMutex.Unlock()
+	fake.ReturnStub = stub
+}
+
+func (fake *FakeService) ReturnArgsForCall(i int) (context.Context, string, balanceapi.Micros) {
+	fake.returnMutex.RLock()
+	defer fake.returnMutex.RUnlock()
+	argsForCall := fake.returnArgsForCall[i]
+	return argsForCall.arg1, argsForCall.arg2, argsForCall.arg3
+}
+
+func (fake *FakeService) ReturnReturns(result1 error) {
+	fake.returnMutex.Lock()
+	defer fake.returnMutex.Unlock()
+	fake.ReturnStub = nil
+	fake.returnReturns = struct {
+		result1 error
+	}{result1}
+}
+
+func (fake *FakeService) ReturnReturnsOnCall(i int, result1 error) {
+	fake.returnMutex.Lock()
+	defer fake.returnMutex.Unlock()
+	fake.ReturnStub = nil
+	if fake.returnReturnsOnCall == nil {
+		fake.returnReturnsOnCall = make(map[int]struct {
+			result1 error
+		})
+	}
+	fake.returnReturnsOnCall[i] = struct {
+		result1 error
+	}{result1}
 }
 
 func (fake *FakeService) Transfer(arg1 context.Context, arg2 string, arg3 string, arg4 balanceapi.Micros, arg5 string, arg6 string, arg7 bool) error {

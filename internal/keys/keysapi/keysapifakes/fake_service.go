@@ -23,6 +23,22 @@ type FakeService struct {
 	blockKeyReturnsOnCall map[int]struct {
 		result1 error
 	}
+	ChangesStub        func(context.Context, int64) ([]keysapi.Change, int64, error)
+	changesMutex       sync.RWMutex
+	changesArgsForCall []struct {
+		arg1 context.Context
+		arg2 int64
+	}
+	changesReturns struct {
+		result1 []keysapi.Change
+		result2 int64
+		result3 error
+	}
+	changesReturnsOnCall map[int]struct {
+		result1 []keysapi.Change
+		result2 int64
+		result3 error
+	}
 	GenerateStub        func(context.Context, []string, string, time.Time, int) (string, string, error)
 	generateMutex       sync.RWMutex
 	generateArgsForCall []struct {
@@ -172,6 +188,74 @@ func (fake *FakeService) BlockKeyReturnsOnCall(i int, result1 error) {
 	fake.blockKeyReturnsOnCall[i] = struct {
 		result1 error
 	}{result1}
+}
+
+func (fake *FakeService) Changes(arg1 context.Context, arg2 int64) ([]keysapi.Change, int64, error) {
+	fake.changesMutex.Lock()
+	ret, specificReturn := fake.changesReturnsOnCall[len(fake.changesArgsForCall)]
+	fake.changesArgsForCall = append(fake.changesArgsForCall, struct {
+		arg1 context.Context
+		arg2 int64
+	}{arg1, arg2})
+	stub := fake.ChangesStub
+	fakeReturns := fake.changesReturns
+	fake.recordInvocation("Changes", []interface{}{arg1, arg2})
+	fake.changesMutex.Unlock()
+	if stub != nil {
+		return stub(arg1, arg2)
+	}
+	if specificReturn {
+		return ret.result1, ret.result2, ret.result3
+	}
+	return fakeReturns.result1, fakeReturns.result2, fakeReturns.result3
+}
+
+func (fake *FakeService) ChangesCallCount() int {
+	fake.changesMutex.RLock()
+	defer fake.changesMutex.RUnlock()
+	return len(fake.changesArgsForCall)
+}
+
+func (fake *FakeService) ChangesCalls(stub func(context.Context, int64) ([]keysapi.Change, int64, error)) {
+	fake.changesMutex.Lock()
+	defer fake.changesMutex.Unlock()
+	fake.ChangesStub = stub
+}
+
+func (fake *FakeService) ChangesArgsForCall(i int) (context.Context, int64) {
+	fake.changesMutex.RLock()
+	defer fake.changesMutex.RUnlock()
+	argsForCall := fake.changesArgsForCall[i]
+	return argsForCall.arg1, argsForCall.arg2
+}
+
+func (fake *FakeService) ChangesReturns(result1 []keysapi.Change, result2 int64, result3 error) {
+	fake.changesMutex.Lock()
+	defer fake.changesMutex.Unlock()
+	fake.ChangesStub = nil
+	fake.changesReturns = struct {
+		result1 []keysapi.Change
+		result2 int64
+		result3 error
+	}{result1, result2, result3}
+}
+
+func (fake *FakeService) ChangesReturnsOnCall(i int, result1 []keysapi.Change, result2 int64, result3 error) {
+	fake.changesMutex.Lock()
+	defer fake.changesMutex.Unlock()
+	fake.ChangesStub = nil
+	if fake.changesReturnsOnCall == nil {
+		fake.changesReturnsOnCall = make(map[int]struct {
+			result1 []keysapi.Change
+			result2 int64
+			result3 error
+		})
+	}
+	fake.changesReturnsOnCall[i] = struct {
+		result1 []keysapi.Change
+		result2 int64
+		result3 error
+	}{result1, result2, result3}
 }
 
 func (fake *FakeService) Generate(arg1 context.Context, arg2 []string, arg3 string, arg4 time.Time, arg5 int) (string, string, error) {
