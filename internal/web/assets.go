@@ -65,26 +65,35 @@ func kindOf(name string) string {
 }
 
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := chi.URLParam(r, "name")
-	file, ok := a[name]
-	if !ok {
+	a.only(chi.URLParam(r, "name")).ServeHTTP(w, r)
+}
+
+// only serves one asset.
+func (a assets) only(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if file, ok := a[name]; ok {
+			file.ServeHTTP(w, r)
+			return
+		}
 		problem.Write(w, r, fault.New(fault.NotFound, "there is no asset %s", name).WithID("edge"))
-		return
-	}
+	})
+}
+
+func (f asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
-	w.Header().Set("Content-Type", file.kind)
+	w.Header().Set("Content-Type", f.kind)
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	w.Header().Set("ETag", `"`+file.etag+`"`)
-	if file.zipped {
+	w.Header().Set("ETag", `"`+f.etag+`"`)
+	if f.zipped {
 		w.Header().Set("Vary", "Accept-Encoding")
-		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			file.unzip(w, r)
+		if !takesGzip(r.Header) {
+			f.unzip(w, r)
 			return
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		w.Header().Set("ETag", `"`+file.etag+`-gzip"`)
+		w.Header().Set("ETag", `"`+f.etag+`-gzip"`)
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.content))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
 }
 
 // unzip sends a compressed file to a client that does not know gzip.

@@ -26,6 +26,7 @@ type API struct {
 // Endpoint is what can be called.
 type Endpoint struct {
 	Name   string       // e.g. "Helloworld.Call"
+	Method string       // empty: POST
 	Path   string       // at this server, e.g. "/v1/helloworld/call"
 	Price  money.Micros // a call; 0: free while the tier's free calls last
 	Free   int64        // free calls a month; 0: none

@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"m3o/internal/auth"
@@ -13,69 +15,76 @@ import (
 	"m3o/internal/rpc"
 )
 
-// edge serves the functions of our services at /{host}{path}, where dashes and
-// case of the fixed parts do not matter.
+// edge serves the functions of our services at /{host}{path} and, where their bus port
+// is another than 443, at /{host}:{port}{path}; dashes and case of the fixed parts do
+// not matter.
 type edge struct {
 	bus          bus.Bus
 	authenticate func(context.Context, string) (auth.Account, error)
-	exact        map[string][]target // by canonical path
-	patterns     []target            // with arguments in their paths
-}
-
-// target is a function that the edge serves.
-type target struct {
-	rpc.Function
-	route   string // /{host}{path} as the contract writes it
-	busPath string // where it is on its host
+	routes       routes
+	ports        Ports
+	proxies      []netip.Prefix
 }
 
 func newEdge(c Config) *edge {
-	e := &edge{bus: c.Bus, authenticate: c.Authenticate, exact: map[string][]target{}}
-	for _, f := range c.Functions {
-		if f.Access == rpc.Internal || f.Access == "" || f.Port != 443 {
-			continue
-		}
-		t := target{Function: f, route: "/" + f.Host + f.Path, busPath: f.Path}
-		if strings.Contains(t.route, "{") {
-			e.patterns = append(e.patterns, t)
-			continue
-		}
-		key := canonical(t.route)
-		e.exact[key] = append(e.exact[key], t)
-	}
-	return e
+	return &edge{bus: c.Bus, authenticate: c.Authenticate, routes: newRoutes(c.Functions), ports: c.Ports, proxies: c.Proxies}
 }
 
 // before serves the functions and leaves every other path to next.
 func (e *edge) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		targets := e.find(r.URL.Path)
-		if len(targets) == 0 {
+		found, port := e.find(r)
+		if m := choose(found, r.Method); m != nil && !m.hidden {
+			e.serve(w, r, m, port)
+		} else if allowed := methods(found); m == nil && allowed != "" {
+			mark(r.Context(), classFunction, found[0].route)
+			refuseMethod(w, r, allowed)
+		} else {
 			next.ServeHTTP(w, r)
-			return
 		}
-		mark(r.Context(), classFunction, targets[0].route)
-		for i := range targets {
-			if targets[i].Accepts(r.Method) && r.Method != http.MethodOptions {
-				e.serve(w, r, &targets[i])
-				return
-			}
-		}
-		refuseMethod(w, r, methods(targets))
 	})
 }
 
+// find lists what the request may be for, and the bus port at which it is served.
+func (e *edge) find(r *http.Request) ([]match, int) {
+	host, asked, path := splitPath(r.URL.Path)
+	s := e.routes[canonical(host)]
+	if s == nil {
+		return nil, 0
+	}
+	port := e.ports.serves(r, asked)
+	if port == 0 {
+		return nil, 0
+	}
+	escaped := path
+	if r.URL.RawPath != "" {
+		_, _, escaped = splitPath(r.URL.RawPath)
+	}
+	return s.find(port, path, escaped), port
+}
+
+// choose is what the bus would choose for a method. OPTIONS is the edge's to answer.
+func choose(found []match, method string) *match {
+	for i := range found {
+		if found[i].Accepts(method) && method != http.MethodOptions {
+			return &found[i]
+		}
+	}
+	return nil
+}
+
 // serve checks who is calling and forwards the request to the function's host.
-func (e *edge) serve(w http.ResponseWriter, r *http.Request, t *target) {
-	mark(r.Context(), classFunction, t.route)
-	ctx, err := e.admit(r, t)
+func (e *edge) serve(w http.ResponseWriter, r *http.Request, m *match, port int) {
+	mark(r.Context(), classFunction, m.route)
+	ctx, err := e.admit(r, m.target)
 	if err != nil {
 		problem.Write(w, r, err)
 		return
 	}
 	forwarded := r.WithContext(ctx)
-	forwarded.URL = &url.URL{Scheme: "https", Host: t.Host, Path: t.busPath, RawQuery: r.URL.RawQuery}
-	e.bus.Handler(t.Host).ServeHTTP(w, forwarded)
+	forwarded.URL = &url.URL{Scheme: "https", Host: authority(m.Host, port), Path: unescape(m.busPath), RawPath: m.busPath, RawQuery: r.URL.RawQuery}
+	tellOrigin(forwarded, r.URL.Path, e.proxies)
+	e.bus.Handler(m.Host).ServeHTTP(w, forwarded)
 }
 
 // admit puts the caller into the context, and holds the access that the contract
@@ -108,61 +117,23 @@ func (e *edge) account(r *http.Request) (auth.Account, error) {
 	return e.authenticate(r.Context(), token)
 }
 
-// find returns the functions at a path: one for each method in the usual case.
-func (e *edge) find(path string) []target {
-	if exact := e.exact[canonical(path)]; exact != nil {
-		return exact
-	}
-	var found []target
-	for _, t := range e.patterns {
-		if busPath, ok := match(t.route, path); ok {
-			t.busPath = busPath
-			found = append(found, t)
-		}
-	}
-	return found
-}
-
-// match compares a path with a route that has arguments, and writes the path as
-// the function's host knows it: fixed parts as in the contract, arguments as given.
-func match(route, path string) (busPath string, ok bool) {
-	want, got := strings.Split(route, "/"), strings.Split(path, "/")
-	for i, segment := range want {
-		isArg := strings.HasPrefix(segment, "{")
-		switch {
-		case i >= len(got):
-			return "", false
-		case isArg && strings.HasSuffix(segment, "+}"):
-			want = append(want[:i:i], got[i:]...)
-			return "/" + strings.Join(want[2:], "/"), true
-		case isArg && got[i] != "":
-			want[i] = got[i]
-		case isArg || canonical(segment) != canonical(got[i]):
-			return "", false
-		}
-	}
-	return "/" + strings.Join(want[2:], "/"), len(want) == len(got)
-}
-
-// canonical is a path without dashes and in lower case.
-func canonical(path string) string {
-	if !strings.ContainsFunc(path, func(c rune) bool { return c == '-' || c >= 'A' && c <= 'Z' }) {
-		return path
-	}
-	return strings.ToLower(strings.ReplaceAll(path, "-", ""))
-}
-
-// methods lists what the functions at one path accept, as Allow wants it.
-func methods(targets []target) string {
+// methods lists what may be called from outside, as Allow wants it; empty: nothing.
+func methods(found []match) string {
 	var all []string
-	for _, t := range targets {
-		switch t.Method {
-		case rpc.Any:
-			all = append(all, "GET", "HEAD", "POST")
-		case http.MethodGet:
-			all = append(all, "GET", "HEAD")
-		default:
-			all = append(all, t.Method)
+	for _, m := range found {
+		accepted := []string{m.Method}
+		switch {
+		case m.hidden:
+			continue
+		case m.Method == rpc.Any:
+			accepted = []string{"GET", "HEAD", "POST"}
+		case m.Method == http.MethodGet:
+			accepted = []string{"GET", "HEAD"}
+		}
+		for _, method := range accepted {
+			if !slices.Contains(all, method) {
+				all = append(all, method)
+			}
 		}
 	}
 	return strings.Join(all, ", ")
@@ -180,3 +151,14 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allowed string) {
 
 // onlyGet refuses other methods at the pages.
 func onlyGet(w http.ResponseWriter, r *http.Request) { refuseMethod(w, r, "GET, HEAD") }
+
+// reading leaves GET and HEAD to h.
+func reading(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			onlyGet(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

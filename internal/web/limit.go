@@ -3,18 +3,17 @@ package web
 import (
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 
 	"m3o/internal/fault"
 	"m3o/internal/problem"
 )
 
-// limitBody refuses bodies over limit bytes: at once when the request states its
+// limitBody refuses bodies over the limit in bytes: at once when the request states its
 // length, else while they are read. The reader's error is fault.TooLarge.
-func limitBody(limit int64) func(http.Handler) http.Handler {
+func limitBody(most func() int64) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			limit := most()
 			if r.ContentLength > limit {
 				problem.Write(w, r, tooLarge(limit))
 				return
@@ -49,44 +48,4 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	return n, err
-}
-
-// What a page of another origin may send and see.
-const (
-	corsMethods = "GET, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, Micro-Namespace"
-	corsExposed = "M3O-Request-Id, M3O-Price, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy"
-	corsMaxAge  = "600" // seconds
-)
-
-// cors lets pages of the origins call us. Credentials are not allowed: the only
-// ones there are travel in a header.
-func cors(origins []string) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		if len(origins) == 0 {
-			return next
-		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h, origin := w.Header(), r.Header.Get("Origin")
-			h.Add("Vary", "Origin")
-			if origin == "" || !allows(origins, origin) {
-				next.ServeHTTP(w, r)
-				return
-			}
-			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", corsExposed)
-			if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-				next.ServeHTTP(w, r)
-				return
-			}
-			h.Set("Access-Control-Allow-Methods", corsMethods)
-			h.Set("Access-Control-Allow-Headers", corsHeaders)
-			h.Set("Access-Control-Max-Age", corsMaxAge)
-			w.WriteHeader(http.StatusNoContent)
-		})
-	}
-}
-
-func allows(origins []string, origin string) bool {
-	return slices.Contains(origins, "*") || slices.ContainsFunc(origins, func(o string) bool { return strings.EqualFold(o, origin) })
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,11 +34,13 @@ type observer struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	running  prometheus.Gauge
+	every    uint64 // of the requests that succeed, one in so many is logged
+	turn     atomic.Uint64
 }
 
 func newObserver(c Config) *observer {
 	o := &observer{
-		log: c.Log, now: c.Now, proxies: c.Proxies,
+		log: c.Log, now: c.Now, proxies: c.Proxies, every: max(c.LogEvery, 1),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "m3o_http_requests_total", Help: "Answered HTTP requests by class of route and status.",
 		}, []string{"class", "status"}),
@@ -127,6 +130,7 @@ func (x *exchange) panicked(r *http.Request, reason any) {
 		slog.String("request", id.Request(x.ctx)), slog.String("route", x.route),
 		slog.String("panic", fmt.Sprint(reason)), slog.String("stack", string(debug.Stack())))
 	if x.status == 0 {
+		x.Header().Del("Content-Encoding") // what the handler meant to say is not said
 		told := problem.WithObserver(x.ctx, func(error) {})
 		problem.Write(x, r.WithContext(told), fault.New(fault.Internal, "internal error").WithID("edge"))
 	}
@@ -141,7 +145,7 @@ func (x *exchange) account(r *http.Request, took time.Duration) {
 	if x.class == classOps {
 		level = slog.LevelDebug
 	}
-	if !o.log.Enabled(x.ctx, level) {
+	if !o.log.Enabled(x.ctx, level) || x.status < http.StatusBadRequest && !o.sampled() {
 		return
 	}
 	attributes := []slog.Attr{
@@ -153,6 +157,9 @@ func (x *exchange) account(r *http.Request, took time.Duration) {
 	}
 	o.log.LogAttrs(x.ctx, level, "request", attributes...)
 }
+
+// sampled says whether it is a request's turn to be logged.
+func (o *observer) sampled() bool { return o.every == 1 || o.turn.Add(1)%o.every == 1 }
 
 // failed logs what the caller is only told as "internal error".
 func (x *exchange) failed(err error) {

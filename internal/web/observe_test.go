@@ -102,6 +102,7 @@ func TestClientIsThePeerUnlessATrustedProxySaysMore(t *testing.T) {
 	}
 }
 
+// TestBodyLimit is check R85 for what comes in.
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	e := setup(t, nil)
@@ -157,36 +158,6 @@ func (e *edge) upload(size int, chunked bool) *http.Response {
 	return resp
 }
 
-func TestCORS(t *testing.T) {
-	t.Parallel()
-	preflight := []string{"Origin: https://app.example", "Access-Control-Request-Method: POST"}
-	t.Run("NobodyByDefault", func(t *testing.T) {
-		t.Parallel()
-		e := setup(t, nil)
-		resp, _ := e.do("OPTIONS", "/sample/open", "", preflight...)
-		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "" {
-			t.Errorf("allows %q", got)
-		}
-	})
-	t.Run("ListedOrigin", func(t *testing.T) {
-		t.Parallel()
-		e := setup(t, func(c *web.Config) { c.Origins = []string{"https://app.example"} })
-		resp, _ := e.do("OPTIONS", "/v1/a/b", "", preflight...)
-		if resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example" ||
-			!strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "Authorization") {
-			t.Errorf("preflight: %d %v", resp.StatusCode, resp.Header)
-		}
-		resp, _ = e.do("POST", "/sample/open", "{}", preflight[0])
-		if resp.Header.Get("Access-Control-Allow-Origin") == "" || !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "M3O-Price") {
-			t.Errorf("answer: %v", resp.Header)
-		}
-		resp, _ = e.do("POST", "/sample/open", "{}", "Origin: https://evil.example")
-		if resp.Header.Get("Access-Control-Allow-Origin") != "" || resp.Header.Get("Vary") != "Origin" {
-			t.Errorf("another origin: %v", resp.Header)
-		}
-	})
-}
-
 func TestMetricsCountByClassAndStatus(t *testing.T) {
 	t.Parallel()
 	e := setup(t, nil)
@@ -202,5 +173,23 @@ func TestMetricsCountByClassAndStatus(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
+	}
+}
+
+func TestAccessLogCanBeSampledButNotWhereSomethingFailed(t *testing.T) {
+	t.Parallel()
+	e := setup(t, func(c *web.Config) { c.LogEvery = 10 })
+	for range 20 {
+		e.do("GET", "/docs", "")
+		e.do("GET", "/billing", "")
+		e.do("GET", "/nowhere", "")
+	}
+	e.lines("request", 24)
+	count := func(part string) int { return strings.Count(e.log.String(), part) }
+	if got := count(`"status":200`); got != 4 {
+		t.Errorf("%d of 40 requests that succeeded are in the log, want every tenth", got)
+	}
+	if got := count(`"status":404`); got != 20 {
+		t.Errorf("%d of 20 requests that failed are in the log", got)
 	}
 }

@@ -128,7 +128,7 @@ func (h *reference) with(apis []API) (object, error) {
 		tag := cmp.Or(api.DisplayName, api.Name)
 		parsed.prefix("v1." + api.Name)
 		parsed.tag(tag)
-		parsed.into(doc.root, func(path string) string { return onSaleAt(api.Endpoints, path) })
+		parsed.into(doc.root, func(path string) string { return onSaleAt(api, path) })
 		onSale = append(onSale, tag)
 	}
 	doc.root["x-tagGroups"] = []object{{"name": "On sale", "tags": onSale}, {"name": "Platform", "tags": platform}}
@@ -139,10 +139,15 @@ func (h *reference) with(apis []API) (object, error) {
 func must(b []byte, _ error) []byte { return b }
 
 // onSaleAt is where this server has the endpoint that a document describes at
-// path: the one whose name ends like it. Empty: it is not on sale.
-func onSaleAt(endpoints []Endpoint, path string) string {
+// path: below /v1/{api}, or where the one is whose name ends like it. Empty: it is
+// not on sale.
+func onSaleAt(api API, path string) string {
+	below := "/v1/" + api.Name + path
+	if slices.ContainsFunc(api.Endpoints, func(e Endpoint) bool { return e.Path == below }) {
+		return below
+	}
 	last := canonical(path[strings.LastIndexByte(path, '/')+1:])
-	for _, e := range endpoints {
+	for _, e := range api.Endpoints {
 		if canonical(e.Short()) == last {
 			return e.Path
 		}

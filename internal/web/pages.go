@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"m3o/internal/fault"
 	"m3o/internal/problem"
+	"m3o/internal/rpc"
 )
 
 //go:embed templates/*.html
@@ -31,6 +33,7 @@ type pages struct {
 	catalogue func(context.Context) (Catalogue, error)
 	proxies   []netip.Prefix
 	version   string
+	shop      bool // it has a playground
 	log       *slog.Logger
 }
 
@@ -39,7 +42,8 @@ func newPages(c Config) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the pages: %w", err)
 	}
-	return &pages{templates: templates, catalogue: c.Catalogue, proxies: c.Proxies, version: c.Version, log: c.Log}, nil
+	shop := slices.ContainsFunc(c.Functions, func(f rpc.Function) bool { return f.Host == "playground" })
+	return &pages{templates: templates, catalogue: c.Catalogue, proxies: c.Proxies, version: c.Version, shop: shop, log: c.Log}, nil
 }
 
 // view is what every page knows.
@@ -55,7 +59,7 @@ func (p *pages) landing(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		p.log.LogAttrs(r.Context(), slog.LevelError, "landing page without catalogue", slog.Any("error", err))
 	}
-	p.render(w, r, http.StatusOK, "landing.html", "m3o", map[string]any{"APIs": c.APIs, "Down": err != nil, "First": firstEndpoint(c.APIs)})
+	p.render(w, r, http.StatusOK, "landing.html", "m3o", map[string]any{"APIs": c.APIs, "Down": err != nil, "First": firstEndpoint(c.APIs), "Shop": p.shop})
 }
 
 // firstEndpoint is what the quick start calls: the greeting when it is on sale.
@@ -63,7 +67,7 @@ func firstEndpoint(apis []API) *Endpoint {
 	var first *Endpoint
 	for _, api := range apis {
 		for i, e := range api.Endpoints {
-			if e.Name == "Helloworld.Call" || first == nil {
+			if e.Name == "Helloworld.Call" || first == nil && (e.Method == "" || e.Method == http.MethodPost) {
 				first = &api.Endpoints[i]
 			}
 		}
@@ -74,6 +78,11 @@ func firstEndpoint(apis []API) *Endpoint {
 func (p *pages) docs(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", docsPolicy)
 	p.render(w, r, http.StatusOK, "docs.html", "m3o reference", nil)
+}
+
+// billing says how a balance is filled where the operator has no page of its own.
+func (p *pages) billing(w http.ResponseWriter, r *http.Request) {
+	p.render(w, r, http.StatusOK, "billing.html", "m3o billing", nil)
 }
 
 func (p *pages) problems(w http.ResponseWriter, r *http.Request) {
@@ -128,17 +137,12 @@ func pasteable(host string) bool {
 // address is this server's as the visitor reached it, so that the commands of a
 // page work behind port mappings and proxies too.
 func (p *pages) address(r *http.Request) string {
-	scheme, host := "http", r.Host
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	behindProxy := err == nil && trusted(peer.Addr().Unmap(), p.proxies)
-	if r.TLS != nil || behindProxy && r.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
+	host := r.Host
 	if !pasteable(host) {
 		host = "localhost:8080"
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(fmt.Stringer); ok {
 			host = local.String()
 		}
 	}
-	return scheme + "://" + host
+	return scheme(r, p.proxies) + "://" + host
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"m3o/internal/fault"
+	"m3o/internal/rpc"
 	"m3o/internal/web"
 )
 
@@ -211,5 +212,19 @@ func TestListenSaysWhyNot(t *testing.T) {
 		if _, err := web.Listen(t.Context(), in, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", in, err)
 		}
+	}
+}
+
+func TestLandingLeadsToThePlaygroundOfAShop(t *testing.T) {
+	t.Parallel()
+	const link = `href="/playground"`
+	if _, text := setup(t, nil).do("GET", "/", ""); strings.Contains(text, link) {
+		t.Error("there is no shop, and it is shown")
+	}
+	e := setup(t, func(c *web.Config) {
+		c.Functions = append(c.Functions, rpc.Function{Host: "playground", Path: "/", Port: 443, Method: http.MethodGet, Access: rpc.Public})
+	})
+	if _, text := e.do("GET", "/", ""); !strings.Contains(text, link) {
+		t.Error("the shop is not shown")
 	}
 }

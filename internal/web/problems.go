@@ -19,6 +19,7 @@ func explanations() []explanation {
 		{Code: fault.Forbidden, Means: "We know who is calling, and that account or key may not do this.", Mend: "Use a key whose scopes hold the API, or ask an admin. A blocked key says why it is blocked."},
 		{Code: fault.NotFound, Means: "There is no such page, endpoint or object, or it is not yours.", Mend: "Check the name. /explore in the reference lists what is on sale."},
 		{Code: fault.BadMethod, Means: "The path is right and the HTTP method is not.", Mend: "Use a method that the Allow header lists. POST with a JSON body is nearly always one."},
+		{Code: fault.Expired, Means: "The time that the call was given was over before there was an answer. It may have been executed.", Mend: "Repeat it with the same Idempotency-Key and give it more time."},
 		{Code: fault.Conflict, Means: "The request meets another one, or a state that it does not fit.", Mend: "Read the object again and decide. A call with the same Idempotency-Key is still running: wait and repeat it."},
 		{Code: fault.Gone, Means: "It was here and has been deleted for good.", Mend: "Stop asking for it."},
 		{Code: fault.TooLarge, Means: "The body is larger than this server takes.", Mend: "Send less, or in several calls. The operator sets the limit."},
@@ -29,6 +30,7 @@ func explanations() []explanation {
 		{Code: fault.BadGateway, Means: "The API behind the gateway cannot be reached or gave no proper answer.", Mend: "Try again later. You were not charged."},
 		{Code: fault.Unavailable, Means: "Something that this call needs is down. It may have been executed.", Mend: "Repeat it after Retry-After with the same Idempotency-Key, which makes the repetition safe."},
 		{Code: fault.Timeout, Means: "No answer came in time. The call may have been executed.", Mend: "Repeat it with the same Idempotency-Key. You were not charged."},
+		{Code: fault.Loop, Means: "Services call each other in a circle.", Mend: "Tell the operator the instance: it is the request's id in the log."},
 	}
 	for i := range list {
 		list[i].Status = list[i].Code.Status()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ const readyWithin = 2 * time.Second
 // when one is not, before Start and after Stop.
 type Readiness struct {
 	log     *slog.Logger
+	mu      sync.Mutex
 	checks  []check
 	serving atomic.Bool
 }
@@ -30,8 +32,10 @@ type check struct {
 // NewReadiness makes a Readiness without components that is not ready yet.
 func NewReadiness(log *slog.Logger) *Readiness { return &Readiness{log: log} }
 
-// Add adds a component, before the server starts. The error is logged and not shown.
+// Add adds a component. The error is logged and not shown.
 func (d *Readiness) Add(name string, ready func(context.Context) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.checks = append(d.checks, check{name, ready})
 }
 
@@ -41,39 +45,52 @@ func (d *Readiness) Start() { d.serving.Store(true) }
 // Stop says that the server is going away, so that no new requests are sent here.
 func (d *Readiness) Stop() { d.serving.Store(false) }
 
+// Ready says whether the server takes requests and all components are ready.
+func (d *Readiness) Ready(ctx context.Context) bool {
+	_, ready := d.states(ctx)
+	return ready
+}
+
 func (d *Readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
-	defer cancel()
-	components := map[string]string{"server": "ready"}
-	if !d.serving.Load() {
-		components["server"] = "not ready"
-	}
-	for i, err := range d.ask(ctx) {
-		components[d.checks[i].name] = "ready"
-		if err != nil {
-			components[d.checks[i].name] = "not ready"
-			d.log.LogAttrs(r.Context(), slog.LevelWarn, "not ready", slog.String("component", d.checks[i].name), slog.Any("error", err))
-		}
-	}
+	components, ready := d.states(r.Context())
 	status := http.StatusOK
-	for _, state := range components {
-		if state != "ready" {
-			status = http.StatusServiceUnavailable
-		}
+	if !ready {
+		status = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"ready": status == http.StatusOK, "components": components})
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "components": components})
+}
+
+// states are the components and how they are, and whether all are ready.
+func (d *Readiness) states(ctx context.Context) (components map[string]string, ready bool) {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	components, ready = map[string]string{"server": "ready"}, true
+	if !d.serving.Load() {
+		components["server"], ready = "not ready", false
+	}
+	d.mu.Lock()
+	checks := slices.Clone(d.checks)
+	d.mu.Unlock()
+	for i, err := range ask(ctx, checks) {
+		components[checks[i].name] = "ready"
+		if err != nil {
+			components[checks[i].name], ready = "not ready", false
+			d.log.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("component", checks[i].name), slog.Any("error", err))
+		}
+	}
+	return components, ready
 }
 
 var errPanic = errors.New("the check panicked")
 
 // ask runs the checks side by side; the errors are in their order.
-func (d *Readiness) ask(ctx context.Context) []error {
-	errs := make([]error, len(d.checks))
+func ask(ctx context.Context, checks []check) []error {
+	errs := make([]error, len(checks))
 	var all sync.WaitGroup
-	for i, c := range d.checks {
+	for i, c := range checks {
 		all.Go(func() {
 			errs[i] = errPanic
 			defer func() { _ = recover() }()

@@ -20,7 +20,8 @@ type Server struct {
 }
 
 // Listen opens the port, such as ":8080" or "127.0.0.1:0". Requests wait until
-// Start. Its error is a sentence for an operator.
+// Start; they come by HTTP/1.1 or, as those of gRPC do, by HTTP/2 without TLS. Its
+// error is a sentence for an operator.
 func Listen(ctx context.Context, address string, log *slog.Logger) (*Server, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
@@ -31,6 +32,9 @@ func Listen(ctx context.Context, address string, log *slog.Logger) (*Server, err
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s (use host:port or :port): %w", address, err)
 	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &Server{
 		listener: listener,
 		done:     make(chan error, 1),
@@ -38,6 +42,7 @@ func Listen(ctx context.Context, address string, log *slog.Logger) (*Server, err
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    64 << 10,
+			Protocols:         protocols,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // clients that break the protocol
 		},
 	}, nil

@@ -51,12 +51,14 @@ type edge struct {
 
 // seen is what the sample functions answer: how the request reached them.
 type seen struct {
-	Function string `json:"function"`
-	Account  string `json:"account"`
-	Client   string `json:"client"`
-	Body     string `json:"body"`
-	Path     string `json:"path"`
-	Query    string `json:"query"`
+	Function string      `json:"function"`
+	Host     string      `json:"host"`
+	Header   http.Header `json:"header"`
+	Account  string      `json:"account"`
+	Client   string      `json:"client"`
+	Body     string      `json:"body"`
+	Path     string      `json:"path"`
+	Query    string      `json:"query"`
 }
 
 func functions() []rpc.Function {
@@ -78,20 +80,60 @@ func functions() []rpc.Function {
 	}
 }
 
-// setup starts an edge before two sample hosts and a gateway.
+// serve puts functions on a bus, each answered by h.
+func serve(b bus.Bus, replica string, h http.Handler, functions ...rpc.Function) {
+	var endpoints []bus.Endpoint
+	for _, f := range functions {
+		endpoints = append(endpoints, bus.Endpoint{Host: f.Host, Port: f.Port, Method: f.Method, Path: f.Path, Queue: f.Host, Handler: h})
+	}
+	b.Serve(replica, endpoints...)
+}
+
+// answering adds a public function to the edge, at a path of host sample.
+func answering(path string, h http.HandlerFunc) func(*web.Config) {
+	return also(h, rpc.Function{Host: "sample", Name: "Extra", Port: 443, Path: path, Method: rpc.Any, Access: rpc.Public})
+}
+
+// also adds functions to the edge.
+func also(h http.Handler, functions ...rpc.Function) func(*web.Config) {
+	return func(c *web.Config) {
+		serve(c.Bus, "extra", h, functions...)
+		c.Functions = append(c.Functions, functions...)
+	}
+}
+
+// all makes several changes.
+func all(changes ...func(*web.Config)) func(*web.Config) {
+	return func(c *web.Config) {
+		for _, change := range changes {
+			change(c)
+		}
+	}
+}
+
+// setup starts an edge before three sample hosts and a gateway.
 func setup(t *testing.T, change func(*web.Config)) *edge {
+	t.Helper()
+	e, h := unstarted(t, change)
+	e.http = httptest.NewServer(h)
+	t.Cleanup(e.http.Close)
+	return e
+}
+
+// unstarted makes an edge that listens nowhere.
+func unstarted(t *testing.T, change func(*web.Config)) (*edge, http.Handler) {
 	t.Helper()
 	log := &buffer{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b := bus.NewMemory(bus.MemoryConfig{})
-	for _, host := range []string{"sample", "signup", "v1"} {
-		t.Cleanup(b.Handle(host, show(host)))
+	for _, f := range functions() {
+		serve(b, "first", show(f.Host), f)
 	}
 	c := web.Config{
 		Bus: b, Functions: functions(), Gateway: show("gateway"), Authenticate: authenticate,
 		Catalogue: func(context.Context) (web.Catalogue, error) { return catalogue(), nil },
 		Ready:     web.NewReadiness(logger), Metrics: prometheus.NewRegistry(), Log: logger, Version: "test",
-		Now: func() time.Time { return time.Now().UTC() }, BodyLimit: 1000,
+		Now: func() time.Time { return time.Now().UTC() }, BodyLimit: func() int64 { return 1000 },
 	}
 	if change != nil {
 		change(&c)
@@ -100,9 +142,7 @@ func setup(t *testing.T, change func(*web.Config)) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
-	return &edge{t: t, http: server, log: log, ready: c.Ready}
+	return &edge{t: t, log: log, ready: c.Ready}, h
 }
 
 func authenticate(_ context.Context, token string) (auth.Account, error) {
@@ -135,7 +175,7 @@ func show(name string) http.Handler {
 		}
 		account, _ := auth.From(r.Context())
 		_ = json.NewEncoder(w).Encode(seen{
-			Function: name, Account: account.ID, Client: auth.Client(r.Context()), Body: string(body), Path: r.URL.Path, Query: r.URL.RawQuery,
+			Function: name, Host: r.URL.Host, Header: r.Header, Account: account.ID, Client: auth.Client(r.Context()), Body: string(body), Path: r.URL.Path, Query: r.URL.RawQuery,
 		})
 	})
 }
