@@ -10,10 +10,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"m3o/pkg/events/proto/customers"
+	"m3o/pkg/events/proto/orders"
+	"m3o/pkg/events/proto/products"
 	"m3o/pkg/events/proto/projects"
 	"m3o/pkg/events/proto/publicapi"
 	"m3o/pkg/events/proto/requests"
 	"m3o/pkg/events/proto/stripe"
+	"m3o/pkg/events/proto/users"
 )
 
 // The numbers that outside consumers know.
@@ -33,6 +36,9 @@ func TestTypesKeepTheirNumbers(t *testing.T) {
 		{requests.Topic, &requests.Event{}, map[string]int{"Unknown": 0, "Request": 1}},
 		{stripe.Topic, &stripe.Event{}, map[string]int{"Unknown": 0, "ChargeSucceeded": 1, "ChargeFailed": 2}},
 		{publicapi.Topic, &publicapi.Event{}, map[string]int{"Unknown": 0, "APIEnable": 1, "APIDisable": 2, "APIUpdate": 3}},
+		{users.Topic, &users.Event{}, map[string]int{"UNKNOWN": 0, "USER_REGISTERED": 1}},
+		{products.Topic, &products.Event{}, map[string]int{"UNKNOWN": 0, "PRODUCT_CREATED": 1, "INVENTORY_UPDATE": 2}},
+		{orders.Topic, &orders.Event{}, map[string]int{"UNKNOWN": 0, "ORDER_PLACED": 1}},
 		{projects.Topic, &projects.Event{}, map[string]int{"Unknown": 0, "ProjectCreated": 1, "ProjectDeleted": 2}},
 	} {
 		t.Run(tc.topic, func(t *testing.T) {
