@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,6 +78,53 @@ func TestTheFirstStartPrintsWhatOneNeedsAndTheNextDoesNot(t *testing.T) {
 	}
 }
 
+func TestAnAdminChangesValuesWhileEverythingRuns(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t)
+	admin := s.AdminToken()
+	set := func(host, property, value string) apptest.Answer {
+		return s.Post("/configurator/set", admin, map[string]string{"host": host, "property": property, "value": value})
+	}
+	jane := s.SignUp("jane@example.com")
+	key, _ := s.Key(jane.Token)
+	long := map[string]string{"name": strings.Repeat("x", 2000)}
+	if a := s.Call(key, "helloworld/call", long); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if a := set("gateway", "body-limit", "1024"); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if a := s.Call(key, "helloworld/call", long); a.Status != 413 {
+		t.Errorf("the new limit is not held: %d %s", a.Status, a.Body)
+	}
+	for why, c := range map[string]struct{ host, property, value, names string }{
+		"NoSuchService":  {"gatewai", "BodyLimit", "1024", "host"},
+		"NoSuchProperty": {"gateway", "BodyLimits", "1024", "property"},
+		"AgainstTheRule": {"gateway", "BodyLimit", "lots", "value"},
+		"Secret":         {"emails", "SMTPPassword", "x", "property"},
+	} {
+		if a := set(c.host, c.property, c.value); a.Status != 400 || !strings.Contains(string(a.Body), `"name":"`+c.names+`"`) {
+			t.Errorf("%s: %d %s", why, a.Status, a.Body)
+		}
+	}
+	if a := set("billing", "tiers", `{"free":{"price":0,"free_calls":0,"rate":1000,"caps":{"Helloworld.Call":0}}}`); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if a := s.Call(key, "helloworld/call", map[string]string{}); a.Status != 429 && a.Status != 403 && a.Status != 402 {
+		t.Errorf("the new tiers are not in force: %d %s", a.Status, a.Body)
+	}
+	if a := s.Post("/configurator/unset", admin, map[string]string{"host": "billing", "property": "tiers"}); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	s.Restart()
+	if a := s.Call(key, "helloworld/call", long); a.Status != 413 {
+		t.Errorf("the value is forgotten: %d %s", a.Status, a.Body)
+	}
+	if a := s.Call(key, "helloworld/call", map[string]string{}); a.Status != 200 {
+		t.Errorf("what was unset is still in force: %d %s", a.Status, a.Body)
+	}
+}
+
 // cut is an operator's screen; the start is cut short once a password is on it.
 type cut struct {
 	slow
@@ -137,6 +185,9 @@ func TestTheAdminIsWhoTheOperatorSays(t *testing.T) {
 	s.Must("/customers/list", s.AdminToken(), map[string]any{}, nil)
 }
 
+// secret is what processes share.
+const secret = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 func TestStartRefusesWithASentence(t *testing.T) {
 	t.Parallel()
 	running := apptest.Start(t)
@@ -160,9 +211,21 @@ func TestStartRefusesWithASentence(t *testing.T) {
 		"HalfAnAdmin":      {func(c *app.Config) { c.AdminPassword = "" }, "M3O_ADMIN_PASSWORD"},
 		"BadValue":         {func(c *app.Config) { c.Environ = []string{"M3O_GATEWAY_BODYLIMIT=lots"} }, "gateway.BodyLimit"},
 		"BadOrigins":       {func(c *app.Config) { c.Environ = []string{"M3O_EDGE_ORIGINS={}"} }, "edge.Origins"},
+		"NoListOfOrigins":  {func(c *app.Config) { c.Environ = []string{"M3O_EDGE_ORIGINS=https://app.example.com"} }, "edge.Origins: write a list"},
+		"NoListOfPorts":    {func(c *app.Config) { c.Environ = []string{"M3O_EDGE_PORTS=80:*->443"} }, "edge.Ports: write a list"},
+		"NoNumber":         {func(c *app.Config) { c.Environ = []string{"M3O_EDGE_LOGEVERY=often"} }, "edge.LogEvery: write a number"},
+		"BadPorts":         {func(c *app.Config) { c.Environ = []string{`M3O_EDGE_PORTS=["80->443"]`} }, "is no port rule"},
 		"WeakPassword":     {func(c *app.Config) { c.AdminPassword = "short" }, "too short"},
 		"NoAddress":        {func(c *app.Config) { c.Listen = "nonsense" }, "host:port"},
 		"NoDataDirectory":  {func(c *app.Config) { c.Data = "" }, "--data"},
+		"UnknownService":   {func(c *app.Config) { c.Services = []string{"keys,kees"} }, "there is no service kees: choose among configurator, emails"},
+		"NobodyToCall":     {func(c *app.Config) { c.Services = []string{"helloworld", "keys"} }, "keys calls customers, which is not in this process: add it, or give --bus nats://"},
+		"NobodyToTell":     {func(c *app.Config) { c.Services = []string{"configurator, emails", "customers"} }, "customers states facts on the topic customers for "},
+		"NoSharedSecret":   {func(c *app.Config) { c.Bus = "nats://127.0.0.1:1" }, "M3O_SECRET is needed"},
+		"TwoDatabases":     {func(c *app.Config) { c.Bus, c.Secret, c.Services = "nats://127.0.0.1:1", secret, []string{"keys"} }, "give --db postgres://"},
+		"UnknownBus":       {func(c *app.Config) { c.Bus, c.Secret = "amqp://127.0.0.1", secret }, "--bus amqp://127.0.0.1: choose memory"},
+		"NoNATS":           {func(c *app.Config) { c.Bus, c.Secret, c.Patience = "nats://127.0.0.1:1", secret, 100*time.Millisecond }, "127.0.0.1:1"},
+		"NoRedis":          {func(c *app.Config) { c.Redis = "http://127.0.0.1" }, "--redis: "},
 		"AdminIsNoAddress": {func(c *app.Config) { c.AdminEmail = "nobody" }, "email"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -239,9 +302,9 @@ func TestStopLetsRequestsFinishAndStopsInReverse(t *testing.T) {
 	}
 	<-stopped
 	at := -1
-	for _, part := range []string{"requests", "tickers", "gateway", `"balance relay"`, `"emails on the bus"`, "database", `"data directory"`, "port"} {
+	for _, part := range []string{"requests", "services", "database", `"data directory"`, "port"} {
 		next := strings.Index(log.String(), "part="+part)
-		if next < at {
+		if next < 0 || next < at {
 			t.Errorf("%s stopped too early", part)
 		}
 		at = next
@@ -269,30 +332,6 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestBackupIsADatabaseThatStarts(t *testing.T) {
-	t.Parallel()
-	s := apptest.Start(t)
-	jane := s.SignUp("jane@example.com")
-	dir := t.TempDir()
-	config := app.Config{Data: s.Data, Log: slog.New(slog.DiscardHandler)}
-	if err := app.Backup(t.Context(), config, filepath.Join(dir, "m3o.db")); err != nil {
-		t.Fatal(err)
-	}
-	copied := apptest.Start(t, apptest.Data(dir))
-	if got := copied.Balance(jane.Token); got != s.Balance(jane.Token) {
-		t.Errorf("the copy says %d", got)
-	}
-	for file, c := range map[string]app.Config{
-		filepath.Join(dir, "m3o.db"): config,
-		filepath.Join(dir, "new"):    {Data: t.TempDir()},
-		filepath.Join(dir, "other"):  {DB: "postgres://x"},
-	} {
-		if err := app.Backup(t.Context(), c, file); err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", file, err)
-		}
-	}
-}
-
 func TestReadinessNamesTheParts(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t)
@@ -305,7 +344,7 @@ func TestOpenAPIShowsThePlatformAndWhatIsOnSale(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t)
 	served := s.Do("GET", "/openapi.json", "", nil)
-	printed, err := app.OpenAPI(t.Context(), "test")
+	printed, err := app.OpenAPI("test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,15 +360,39 @@ func TestOpenAPIShowsThePlatformAndWhatIsOnSale(t *testing.T) {
 
 func TestWiringsSayWhoHearsWhat(t *testing.T) {
 	t.Parallel()
-	all, err := app.Wirings(t.Context())
+	all, err := app.Wirings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	hears := map[string]string{}
+	fired, stated := map[string]bool{}, map[string]bool{}
+	by := map[string]app.Wiring{}
 	for _, w := range all {
-		hears[w.Host] = strings.Join(w.Hears, " ")
+		by[w.Host] = w
+		for _, event := range w.Fires {
+			fired[w.Host+"."+event] = true
+		}
+		for _, topic := range w.States {
+			stated[topic] = true
+		}
 	}
-	if !strings.Contains(hears["gateway"], "keys.on-keys-changed") || !strings.Contains(hears["balance"], "topic:requests") {
-		t.Errorf("%v", hears)
+	if !slices.Contains(by["gateway"].Hears, "keys.on-keys-changed") || !slices.Contains(by["balance"].Consumes, app.Subscription{Topic: "requests", Group: "balance"}) || !slices.Contains(by["keys"].Calls, "customers") {
+		t.Errorf("%+v", by)
+	}
+	for _, w := range all {
+		for _, event := range w.Hears {
+			if !fired[event] {
+				t.Errorf("%s hears %s, which nobody fires", w.Host, event)
+			}
+		}
+		for _, s := range w.Consumes {
+			if !stated[s.Topic] {
+				t.Errorf("%s consumes the topic %s, on which nobody states facts", w.Host, s.Topic)
+			}
+		}
+		for _, called := range w.Calls {
+			if by[called].Host == "" {
+				t.Errorf("%s calls %s, which there is not", w.Host, called)
+			}
+		}
 	}
 }

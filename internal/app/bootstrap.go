@@ -10,6 +10,11 @@ import (
 	"time"
 
 	"m3o/internal/auth"
+	"m3o/internal/balance/balanceapi"
+	"m3o/internal/customers/customersapi"
+	"m3o/internal/db/lease"
+	"m3o/internal/id"
+	"m3o/internal/keys/keysapi"
 	"m3o/internal/money"
 )
 
@@ -18,7 +23,7 @@ const (
 	defaultAdmin = "admin@localhost"
 	demoCustomer = "demo@localhost"
 	demoAPI      = "helloworld"
-	demoEndpoint = "Helloworld.Call"
+	demoPath     = "/v1/helloworld/call"
 )
 
 // creditWithin is how long the demo customer's credit may take to arrive.
@@ -32,26 +37,18 @@ type welcome struct {
 	credit                       money.Micros
 }
 
-// firstStart makes the admin and the demo customer where there is no customer yet.
-// The admin's password is told as soon as it is good: the next start makes no
-// admin, whatever becomes of this one. The house runs without a demo, too.
+// firstStart makes the admin and the demo customer where there is no customer yet. Of
+// the processes that run customers one does it. The admin's password is told as soon as
+// it is good: the next start makes no admin, whatever becomes of this one. The house
+// runs without a demo, too.
 func (a *App) firstStart(ctx context.Context) error {
+	if !a.runs(customersapi.Host) {
+		return nil
+	}
 	ctx = auth.AsService(ctx, "app")
-	some, _, err := a.house.customers.List(ctx, "", 1, "")
-	if err != nil {
-		return fmt.Errorf("look for customers: %w", err)
-	}
-	if len(some) > 0 {
-		return nil
-	}
-	a.welcomed.first = true
 	defer debug.FreeOSMemory() // hashing passwords takes 19 MiB each, which an idle process need not keep
-	if err := a.makeAdmin(ctx); err != nil {
-		return fmt.Errorf("make the admin: %w", err)
-	}
-	a.welcomed.tellAdmin(a.config.Out)
-	if a.config.NoDemo {
-		return nil
+	if err := a.firstAdmin(ctx); err != nil || !a.welcomed.first || a.config.NoDemo {
+		return err
 	}
 	if err := a.makeDemo(ctx); err != nil {
 		a.config.Log.WarnContext(ctx, "the demo customer could not be made", "error", err)
@@ -59,21 +56,76 @@ func (a *App) firstStart(ctx context.Context) error {
 	return nil
 }
 
+// The lease of the first start, and how long a process that has died keeps it.
+const (
+	firstLease = "app.FirstStart"
+	firstTerm  = 30 * time.Second
+)
+
+// firstAdmin makes the admin where there is no customer, and tells the password.
+func (a *App) firstAdmin(ctx context.Context) error {
+	if some, err := a.someCustomer(ctx); some || err != nil {
+		return err
+	}
+	keeper := lease.New(a.db, id.New("proc"), a.config.Now)
+	for {
+		ours, err := keeper.Acquire(ctx, firstLease, firstTerm)
+		if err != nil {
+			return err
+		}
+		if ours {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(askEvery): // another process makes the admin
+		}
+	}
+	defer func() {
+		if err := keeper.Release(context.WithoutCancel(ctx), firstLease); err != nil {
+			a.config.Log.WarnContext(ctx, "other processes wait for the lease of the first start to end", "error", err)
+		}
+	}()
+	if some, err := a.someCustomer(ctx); some || err != nil {
+		return err
+	}
+	if err := a.makeAdmin(ctx); err != nil {
+		return err
+	}
+	a.welcomed.tellAdmin(a.config.Out)
+	return nil
+}
+
+func (a *App) someCustomer(ctx context.Context) (bool, error) {
+	some, _, err := a.house.customers.List(ctx, "", 1, "")
+	if err != nil {
+		return false, fmt.Errorf("look for customers: %w", err)
+	}
+	return len(some) > 0, nil
+}
+
 func (a *App) makeAdmin(ctx context.Context) error {
 	w := &a.welcomed
+	w.first = true
 	email, password := a.config.AdminEmail, a.config.AdminPassword
 	if email == "" {
 		email, password = defaultAdmin, newPassword()
 		w.adminPassword = password
 	}
 	w.adminEmail = email
-	_, _, err := a.house.customers.Provision(ctx, email, password, "Admin", true)
-	return err
+	if _, _, err := a.house.customers.Provision(ctx, email, password, "Admin", true); err != nil {
+		return fmt.Errorf("make the admin: %w", err)
+	}
+	return nil
 }
 
 // makeDemo makes a verified customer, whose sign-up credit comes as everybody's
 // does, and a key for all APIs. An account that has the address already is left alone.
 func (a *App) makeDemo(ctx context.Context) error {
+	if err := a.await(ctx, []string{balanceapi.Host, keysapi.Host}, a.patience()); err != nil {
+		return err
+	}
 	w := &a.welcomed
 	w.demoEmail, w.demoPassword = demoCustomer, newPassword()
 	customer, created, err := a.house.customers.Provision(ctx, w.demoEmail, w.demoPassword, "Demo", false)
@@ -98,7 +150,7 @@ func (a *App) awaitCredit(ctx context.Context, customerID string) (money.Micros,
 	defer cancel()
 	for {
 		current, _, err := a.house.balance.Current(ctx, customerID)
-		if err != nil || current > 0 || a.house.balance.SignUpCredit() == 0 {
+		if err != nil || current > 0 || a.house.ledger.SignUpCredit() == 0 {
 			return current, err
 		}
 		select {
@@ -121,9 +173,13 @@ func (w welcome) tellAdmin(out io.Writer) {
 	_, _ = io.WriteString(out, "\n"+row("Admin", "%s   password %s", w.adminEmail, orChosen(w.adminPassword)))
 }
 
-// tell tells the operator the rest, once the house runs.
-func (w welcome) tell(out io.Writer, address string) {
+// tell tells the operator the rest, once the house runs. A process without the gateway
+// does not know where the gateways are.
+func (w welcome) tell(out io.Writer, address string, gateway bool) {
 	var b strings.Builder
+	if !gateway {
+		address = "http://GATEWAY"
+	}
 	if w.key != "" {
 		b.WriteString(row("Demo", "%s    password %s   credit %s", w.demoEmail, w.demoPassword, dollars(w.credit)))
 		b.WriteString(row("Key", "%s", w.key))
@@ -131,10 +187,12 @@ func (w welcome) tell(out io.Writer, address string) {
 	if w.first {
 		b.WriteString("\n  Passwords and the key are shown this once.\n")
 	}
-	b.WriteString("\n" + row("m3o", "%s   (reference: %s/docs)", address, address))
+	if gateway {
+		b.WriteString("\n" + row("m3o", "%s   (reference: %s/docs)", address, address))
+	}
 	if w.key != "" {
 		b.WriteString("\n  Try it:\n\n")
-		fmt.Fprintf(&b, "curl %s%s -H \"Authorization: Bearer %s\" -H \"Content-Type: application/json\" -d '{\"name\": \"John\"}'\n", address, callPath(demoAPI, demoEndpoint), w.key)
+		fmt.Fprintf(&b, "curl %s%s -H \"Authorization: Bearer %s\" -H \"Content-Type: application/json\" -d '{\"name\": \"John\"}'\n", address, demoPath, w.key)
 	}
 	b.WriteString("\n")
 	_, _ = io.WriteString(out, b.String())

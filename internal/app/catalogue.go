@@ -3,9 +3,10 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
+	"strconv"
 
 	"m3o/internal/auth"
 	"m3o/internal/config"
@@ -59,18 +60,10 @@ func shown(api publicapiapi.API, endpoints []publicapiapi.EndpointRoute) web.API
 		Document: []byte(api.OpenAPIJSON),
 	}
 	for _, e := range endpoints {
-		a.Endpoints = append(a.Endpoints, web.Endpoint{Name: e.Name, Path: callPath(api.Name, e.Name), Price: e.Price, Free: e.Quota, Stream: e.Stream})
+		method, path := e.Address(api.Name)
+		a.Endpoints = append(a.Endpoints, web.Endpoint{Name: e.Name, Method: method, Path: path, Price: e.Price, Free: e.Quota, Stream: e.Stream})
 	}
 	return a
-}
-
-// callPath is where an endpoint such as "Helloworld.Call" is called.
-func callPath(api, endpoint string) string {
-	_, short, _ := strings.Cut(endpoint, ".")
-	if short != "" {
-		short = strings.ToLower(short[:1]) + short[1:]
-	}
-	return "/v1/" + api + "/" + short
 }
 
 // published is a compiled-in service's entry in the catalogue.
@@ -90,8 +83,11 @@ func published(host string, p *rpc.Publication) publicapiapi.API {
 }
 
 // declare puts the compiled-in services on sale, except where an admin has said
-// otherwise.
+// otherwise. Whoever runs the catalogue does it, also for services that run elsewhere.
 func (a *App) declare(ctx context.Context) error {
+	if !a.runs(publicapiapi.Host) {
+		return nil
+	}
 	var apis []publicapiapi.API
 	for _, m := range a.house.members {
 		if p := m.service.Published(); p != nil {
@@ -106,24 +102,24 @@ func (a *App) declare(ctx context.Context) error {
 
 // OpenAPI is the document of everything that is compiled in, as /openapi.json
 // shows it on the first start.
-func OpenAPI(ctx context.Context, version string) (text []byte, err error) {
-	err = draft(ctx, func(h *house) error {
-		var c web.Catalogue
-		for _, m := range h.members {
-			p := m.service.Published()
-			if p == nil {
-				continue
-			}
-			var endpoints []publicapiapi.EndpointRoute
-			for _, f := range p.Functions {
-				endpoints = append(endpoints, publicapiapi.EndpointRoute{Name: f.Endpoint(), Price: p.Prices[f.Name]})
-			}
-			c.APIs = append(c.APIs, shown(published(m.Host, p), endpoints))
+func OpenAPI(version string) ([]byte, error) {
+	h, err := draft()
+	if err != nil {
+		return nil, err
+	}
+	var c web.Catalogue
+	for _, m := range h.members {
+		p := m.service.Published()
+		if p == nil {
+			continue
 		}
-		text, err = web.OpenAPI(h.documents(), c, version)
-		return err
-	})
-	return text, err
+		var endpoints []publicapiapi.EndpointRoute
+		for _, f := range p.Functions {
+			endpoints = append(endpoints, publicapiapi.EndpointRoute{Name: f.Endpoint(), Price: p.Prices[f.Name]})
+		}
+		c.APIs = append(c.APIs, shown(published(m.Host, p), endpoints))
+	}
+	return web.OpenAPI(h.documents(), c, version)
 }
 
 // edgeSettings are what an operator may set of the edge, under "edge" in the
@@ -131,22 +127,48 @@ func OpenAPI(ctx context.Context, version string) (text []byte, err error) {
 type edgeSettings struct {
 	origins []string
 	proxies []netip.Prefix
+	ports   web.Ports
+	every   uint64 // of the requests that succeed, one in so many is logged
 }
 
+// newEdgeSettings reads them. What is wrong is an error and gives way to no default:
+// an edge that is more open than its operator wrote must not start.
 func newEdgeSettings(source config.Source) (s edgeSettings, err error) {
-	origins, err := config.NewValue[string](source, config.Property{Host: "edge", Name: "Origins", Default: "[]", Rule: "json"})
-	if err != nil {
+	var rules []string
+	if err := errors.Join(
+		edgeList(source, "Origins", `origins such as ["https://app.example.com"]`, &s.origins),
+		edgeList(source, "Proxies", `networks such as ["10.0.0.0/8"]`, &s.proxies),
+		edgeList(source, "Ports", `rules such as ["8080:*->*", "80:*->443"]`, &rules),
+		edgeNumber(source, "LogEvery", &s.every),
+	); err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal([]byte(origins.Get()), &s.origins); err != nil {
-		return s, fmt.Errorf("config edge.Origins: write a list of origins such as [\"https://app.example.com\"]: %w", err)
-	}
-	proxies, err := config.NewValue[string](source, config.Property{Host: "edge", Name: "Proxies", Default: "[]", Rule: "json"})
-	if err != nil {
-		return s, err
-	}
-	if err := json.Unmarshal([]byte(proxies.Get()), &s.proxies); err != nil {
-		return s, fmt.Errorf("config edge.Proxies: write a list of networks such as [\"10.0.0.0/8\"]: %w", err)
+	if s.ports, err = web.ParsePorts(rules); err != nil {
+		return s, fmt.Errorf("config edge.Ports: %w", err)
 	}
 	return s, nil
+}
+
+// edgeList reads one of them, a list in JSON, into a slice; one that is not set stays empty.
+func edgeList(source config.Source, name, kind string, list any) error {
+	text, _ := source.Lookup("edge", name)
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), list); err != nil {
+		return fmt.Errorf("config edge.%s: write a list of %s: %w", name, kind, err)
+	}
+	return nil
+}
+
+// edgeNumber reads one of them that is a number; one that is not set stays 0.
+func edgeNumber(source config.Source, name string, number *uint64) (err error) {
+	text, _ := source.Lookup("edge", name)
+	if text == "" {
+		return nil
+	}
+	if *number, err = strconv.ParseUint(text, 10, 32); err != nil {
+		return fmt.Errorf("config edge.%s: write a number such as 100", name)
+	}
+	return nil
 }

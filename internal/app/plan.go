@@ -1,81 +1,101 @@
 package app
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"os"
-	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"m3o/internal/bus"
 	"m3o/internal/bus/outbox"
 	"m3o/internal/config"
-	"m3o/internal/db"
 )
 
 // Wiring is a service and what it is tied to.
 type Wiring struct {
 	Member
-	Hears []string // events of other services, as host.event, and durable topics, as topic:name
+	Hears    []string // events of other services, as host.event
+	Consumes []Subscription
 }
+
+// Subscription is a durable topic that a service consumes, and as which group.
+type Subscription struct{ Topic, Group string }
 
 // Wirings shows how the services of this program are tied together, in the order
 // in which they are built. Nothing is started.
-func Wirings(ctx context.Context) (all []Wiring, err error) {
-	err = draft(ctx, func(h *house) error {
-		for _, m := range h.members {
-			listener := &listener{Bus: bus.NewMemory(bus.MemoryConfig{Logger: discard()})}
-			m.service.Register(listener)()
-			slices.Sort(listener.hears)
-			all = append(all, Wiring{m.Member, slices.Compact(listener.hears)})
-		}
-		return nil
-	})
-	return all, err
+func Wirings() (all []Wiring, err error) {
+	h, err := draft()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range h.members {
+		l := &listener{}
+		m.service.Register(l)()
+		slices.Sort(l.hears)
+		all = append(all, Wiring{m.Member, slices.Compact(l.hears), l.consumes})
+	}
+	return all, nil
 }
 
-// listener is a bus that notes what is listened to.
+// listener is a bus on which nothing happens; it notes what is listened to.
 type listener struct {
 	bus.Bus
-	hears []string
+	hears    []string
+	consumes []Subscription
 }
 
-func (l *listener) Listen(host, event, group string, h http.Handler) (stop func()) {
-	l.hears = append(l.hears, host+"."+event)
-	return l.Bus.Listen(host, event, group, h)
-}
+// eventPort is where the events of services are on the bus.
+const eventPort = 417
 
-func (l *listener) Subscribe(topic, group string, h bus.EventHandler) (stop func()) {
-	l.hears = append(l.hears, "topic:"+topic)
-	return l.Bus.Subscribe(topic, group, h)
-}
-
-// draft builds the services over an empty store, for looking at them only.
-func draft(ctx context.Context, look func(*house) error) error {
-	dir, err := os.MkdirTemp("", "m3o")
-	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w", err)
+// Serve notes the events among the endpoints.
+func (l *listener) Serve(_ string, endpoints ...bus.Endpoint) (stop func()) {
+	for _, e := range endpoints {
+		if e.Port == eventPort {
+			l.hears = append(l.hears, e.Host+"."+strings.TrimPrefix(e.Path, "/"))
+		}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	d, err := db.Open(ctx, db.Config{Path: filepath.Join(dir, storeFile)})
-	if err != nil {
-		return err
+	return func() {}
+}
+
+// Subscribe notes the topic.
+func (l *listener) Subscribe(topic, group string, _ bus.EventHandler) (stop func()) {
+	l.consumes = append(l.consumes, Subscription{topic, group})
+	return func() {}
+}
+
+// fires are the events of a service, by its MulticastTrigger, as they are on the bus.
+func fires[Trigger any]() (all []string) {
+	for method := range reflect.TypeFor[Trigger]().Methods() {
+		if method.Name != "ForHost" {
+			all = append(all, kebab(method.Name))
+		}
 	}
-	defer func() { _ = d.Close() }()
+	return all
+}
+
+// kebab writes OnKeysChanged as on-keys-changed.
+func kebab(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		if unicode.IsUpper(c) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
+}
+
+// draft builds the services without a store, for looking at them only.
+func draft() (*house, error) {
 	now := func() time.Time { return time.Now().UTC() }
-	h, err := build(parts{
-		db: d, bus: bus.NewMemory(bus.MemoryConfig{Logger: discard()}), outbox: outbox.New(d, now, discard()), config: config.Unset{},
-		metrics: prometheus.NewRegistry(), log: discard(), now: now, data: dir,
+	return build(parts{
+		bus: bus.NewMemory(bus.MemoryConfig{Logger: discard()}), outbox: outbox.New(nil, now, discard()), config: config.Unset{},
+		metrics: prometheus.NewRegistry(), log: discard(), now: now, runs: choice(nil).runs,
 	})
-	if err != nil {
-		return err
-	}
-	return look(h)
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

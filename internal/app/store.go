@@ -51,7 +51,7 @@ func reason(err error) error {
 // openDB opens the database that the configuration names. Its error is one line,
 // where a driver tells of every address that it has tried.
 func openDB(ctx context.Context, c Config) (*db.DB, error) {
-	config := db.Config{URL: c.DB, Logger: c.Log}
+	config := db.Config{URL: c.DB, Name: c.Name, Strict: c.split(), Logger: c.Log}
 	if c.DB == "" {
 		config.Path = filepath.Join(c.Data, storeFile)
 	}
@@ -77,25 +77,4 @@ func Migrate(ctx context.Context, c Config) error {
 		return err
 	}
 	return errors.Join(db.Migrate(ctx, d, migrations.FS), d.Close())
-}
-
-// Backup writes a copy of the SQLite database as it is at one moment to a new
-// file; a running m3o goes on. Calls that the gateway has answered within the
-// last moment and not recorded yet are not in it.
-func Backup(ctx context.Context, c Config, file string) error {
-	if c.DB != "" {
-		return errors.New("backup copies the embedded database: use pg_dump for Postgres")
-	}
-	source := filepath.Join(c.Data, storeFile)
-	if _, err := os.Stat(source); err != nil {
-		return fmt.Errorf("there is no database at %s: %w", source, reason(err))
-	}
-	d, err := openDB(ctx, c)
-	if err != nil {
-		return err
-	}
-	if err := d.Backup(ctx, file); err != nil {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
 }

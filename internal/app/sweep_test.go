@@ -9,6 +9,7 @@ import (
 	"m3o/internal/db"
 	"m3o/internal/db/dbtest"
 	"m3o/internal/db/idempotency"
+	"m3o/internal/hosting"
 )
 
 func TestAnswersAreSweptEveryHourUnderALease(t *testing.T) {
@@ -19,7 +20,8 @@ func TestAnswersAreSweptEveryHourUnderALease(t *testing.T) {
 			answer(t, d, key, time.Now().Add(-age))
 		}
 		a := &App{db: d, house: &house{}, config: Config{Now: time.Now, Log: discard()}}
-		if err := a.tick(t.Context()); err != nil {
+		services := a.services()
+		if err := services.Start(t.Context(), []hosting.Service{sweeper{app: a}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(59 * time.Minute)
@@ -27,7 +29,7 @@ func TestAnswersAreSweptEveryHourUnderALease(t *testing.T) {
 			t.Errorf("%d answers before the hour, want 2", n)
 		}
 		time.Sleep(2 * time.Minute)
-		if err := a.started.unwind(discard()); err != nil {
+		if err := services.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if n := rows(t, d, `SELECT count(*) FROM idempotency`); n != 1 {

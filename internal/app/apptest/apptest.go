@@ -18,11 +18,11 @@ import (
 	"m3o/internal/app"
 )
 
-// The admin of every System.
+// The admin of every System, and the password of customers.
 const (
 	AdminEmail    = "admin@example.com"
 	AdminPassword = "an admin's long password"
-	password      = "correct horse battery"
+	Password      = "correct horse battery" // of who signs up
 )
 
 // System is a running house.
@@ -30,6 +30,7 @@ type System struct {
 	t       testing.TB
 	config  app.Config
 	app     *app.App
+	failed  error  // of the last start
 	URL     string // such as http://127.0.0.1:40123
 	Printed string // what the start told the operator
 	Data    string // the data directory
@@ -66,6 +67,14 @@ func Log(w io.Writer) Option {
 // directory unless an option says otherwise. It is stopped when the test ends.
 func Start(t testing.TB, options ...Option) *System {
 	t.Helper()
+	s := prepare(t, options...)
+	s.start()
+	return s
+}
+
+// prepare makes a house that is not started, and is stopped when the test ends.
+func prepare(t testing.TB, options ...Option) *System {
+	t.Helper()
 	s := &System{t: t, config: app.Config{
 		Listen: "127.0.0.1:0", NoDemo: true, AdminEmail: AdminEmail, AdminPassword: AdminPassword, Version: "test",
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -78,25 +87,33 @@ func Start(t testing.TB, options ...Option) *System {
 		s.config.Data = t.TempDir()
 	}
 	s.Data = s.config.Data
-	s.start()
 	t.Cleanup(s.Stop)
 	return s
 }
 
 func (s *System) start() {
 	s.t.Helper()
+	if s.begin(); s.failed != nil {
+		s.t.Fatalf("start: %v", s.failed)
+	}
+}
+
+// begin is start for a goroutine that may not end the test.
+func (s *System) begin() {
 	var printed bytes.Buffer
 	s.config.Out = &printed
 	a, err := app.Start(context.WithoutCancel(s.t.Context()), s.config)
-	if err != nil {
-		s.t.Fatalf("start: %v", err)
+	if s.failed = err; err == nil {
+		s.app, s.URL, s.Printed = a, a.Address(), printed.String()
 	}
-	s.app, s.URL, s.Printed = a, a.Address(), printed.String()
 }
 
-// Stop stops the house in order. It may be called twice.
+// Stop stops the house in order. It may be called twice, and for one that did not start.
 func (s *System) Stop() {
 	s.t.Helper()
+	if s.app == nil {
+		return
+	}
 	if err := s.app.Stop(); err != nil {
 		s.t.Errorf("stop: %v", err)
 	}
@@ -208,7 +225,7 @@ func (s *System) SignUp(email string) Session {
 		} `json:"authToken"`
 		CustomerID string `json:"customerID"`
 	}
-	s.Must("/signup/verify", "", map[string]string{"email": email, "token": s.Code(email), "secret": password}, &verified)
+	s.Must("/signup/verify", "", map[string]string{"email": email, "token": s.Code(email), "secret": Password}, &verified)
 	session := Session{CustomerID: verified.CustomerID, Email: email, Token: verified.AuthToken.AccessToken, Refresh: verified.AuthToken.RefreshToken}
 	s.Await("the sign-up credit", func() bool { return s.Balance(session.Token) > 0 })
 	return session
@@ -286,4 +303,19 @@ func (s *System) Await(what string, so func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// Recorded are the request ids of a session's recorded calls, newest first.
+func (s *System) Recorded(token string) (ids []string) {
+	s.t.Helper()
+	var list struct {
+		Records []struct {
+			RequestID string `json:"request_id"`
+		}
+	}
+	s.Must("/usage/list-records", token, map[string]any{"limit": 1000}, &list)
+	for _, r := range list.Records {
+		ids = append(ids, r.RequestID)
+	}
+	return ids
 }
