@@ -6,50 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"text/tabwriter"
+	"time"
 
 	"m3o/internal/app"
 	"m3o/internal/codegen"
 )
 
-type servicesCmd struct{}
-
-// Run prints two tables: what each service can do, and what it is tied to.
-func (servicesCmd) Run(ctx context.Context, s streams) error {
-	all, err := app.Wirings(ctx)
-	if err != nil {
-		return err
-	}
-	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SERVICE\tFUNCTION\tACCESS\tMETHOD\tPATH")
-	for _, w := range all {
-		for _, f := range w.Functions {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t/%s%s\n", w.Host, f.Name, f.Access, f.Method, f.Host, f.Path)
-		}
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(table, "\nSERVICE\tCALLS\tHEARS")
-	for _, w := range all {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", w.Host, orDash(w.Calls), orDash(w.Hears))
-	}
-	return table.Flush()
-}
-
-func orDash(list []string) string {
-	if len(list) == 0 {
-		return "-"
-	}
-	return strings.Join(list, ", ")
-}
-
 type openAPICmd struct{}
 
 // Run prints the document.
-func (openAPICmd) Run(ctx context.Context, s streams) error {
-	text, err := app.OpenAPI(ctx, version())
+func (openAPICmd) Run(s streams) error {
+	text, err := app.OpenAPI(version())
 	if err != nil {
 		return err
 	}
@@ -58,13 +25,23 @@ func (openAPICmd) Run(ctx context.Context, s streams) error {
 }
 
 type generateCmd struct {
-	Check bool     `help:"Write nothing; fail when something is out of date."`
+	Check bool     `xor:"way" help:"Write nothing; fail when something is out of date."`
+	Watch bool     `xor:"way" help:"Generate again after each change, until Ctrl-C."`
 	Dirs  []string `arg:"" optional:"" name:"dir" help:"Folders of services; all of the module when none is given."`
 }
 
+// lookEvery is how often --watch looks for changes.
+const lookEvery = 300 * time.Millisecond
+
 // Run generates.
-func (c *generateCmd) Run(s streams) error {
-	report, err := codegen.Generate(codegen.Options{Root: ".", Dirs: c.Dirs, Check: c.Check})
+func (c *generateCmd) Run(ctx context.Context, s streams) error {
+	options := codegen.Options{Root: ".", Dirs: c.Dirs, Check: c.Check}
+	if c.Watch {
+		ticks := time.NewTicker(lookEvery)
+		defer ticks.Stop()
+		return codegen.Watch(ctx, options, ticks.C, s.say)
+	}
+	report, err := codegen.Generate(options)
 	_, _ = fmt.Fprint(s.out, report)
 	switch {
 	case err != nil:
@@ -75,8 +52,16 @@ func (c *generateCmd) Run(s streams) error {
 	return nil
 }
 
+// say tells how one run of many went.
+func (s streams) say(report codegen.Report, err error) {
+	_, _ = fmt.Fprint(s.out, report)
+	if err != nil {
+		_, _ = fmt.Fprintln(s.err, err)
+	}
+}
+
 type newCmd struct {
-	Name string `arg:"" help:"One lower-case noun."`
+	Name string `arg:"" help:"One lower-case noun; folders may stand before it, as in shop/notes."`
 }
 
 // Run makes a service.

@@ -22,7 +22,12 @@ type cli struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database up to date and stop."`
 	Services servicesCmd `cmd:"" help:"List the services with their functions, calls and events."`
 	Call     callCmd     `cmd:"" help:"Call an API on sale."`
-	Backup   backupCmd   `cmd:"" help:"Copy the embedded database to a file, also while m3o runs."`
+	Publish  publishCmd  `cmd:"" help:"Put an HTTP API on sale by its OpenAPI document."`
+	Shop     shopCmd     `cmd:"" help:"Help with the shop."`
+	Backup   backupCmd   `cmd:"" help:"Write all data to a file, also while m3o runs."`
+	Restore  restoreCmd  `cmd:"" help:"Make a database of the file of a backup, on either engine."`
+	Doctor   doctorCmd   `cmd:"" help:"Examine a deployment and say how to mend what is wrong."`
+	Health   healthCmd   `cmd:"" help:"Ask the m3o of this machine whether it is ready; for probes."`
 	OpenAPI  openAPICmd  `cmd:"" name:"openapi" help:"Print the OpenAPI document of everything compiled in."`
 	New      newCmd      `cmd:"" help:"Begin a service: its folder, service.yaml and a test that passes."`
 	Generate generateCmd `cmd:"" help:"Generate code from service.yaml."`

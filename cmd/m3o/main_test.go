@@ -87,28 +87,33 @@ func TestWhatIsWrongIsOneSentence(t *testing.T) {
 		code int
 		want string
 	}{
-		"WrongFlag":        {[]string{"--lisen=:1"}, nil, 2, `unknown flag --lisen`},
-		"WrongCommand":     {[]string{"serv"}, nil, 2, "serv"},
-		"NoArgument":       {[]string{"call"}, nil, 2, "<service>"},
-		"PortInUse":        {[]string{"--listen=" + port.Addr().String()}, nil, 1, "is in use by another program"},
-		"NoPostgres":       {[]string{free, "--db=postgres://127.0.0.1:1/m3o"}, nil, 1, "cannot reach the database"},
-		"NoPostgresByEnv":  {[]string{free}, []string{"M3O_DB=postgres://127.0.0.1:1/m3o"}, 1, "cannot reach the database"},
-		"NotPostgres":      {[]string{free, "--db=mysql://x"}, nil, 1, "--db takes a postgres:// URL"},
-		"BadDirectory":     {[]string{free, "--data=" + filepath.Join(file, "data")}, nil, 1, "cannot be made"},
-		"BadLog":           {[]string{free, "--log=loud"}, nil, 1, "--log loud"},
-		"NATS":             {[]string{"--bus=nats://127.0.0.1"}, nil, 1, "--bus"},
-		"Redis":            {[]string{"--redis=redis://127.0.0.1"}, nil, 1, "--redis"},
-		"SomeServices":     {[]string{"--services=keys"}, nil, 1, "--services"},
-		"HalfAnAdmin":      {[]string{free}, []string{"M3O_ADMIN_EMAIL=a@example.com"}, 1, "belong together"},
-		"NoConfig":         {[]string{free, "--config=none.yaml"}, nil, 1, "none.yaml"},
-		"CallWithoutKey":   {[]string{"call", "helloworld", "call"}, nil, 1, "M3O_API_TOKEN"},
-		"CallBadJSON":      {[]string{"call", "helloworld", "call", "{"}, []string{"M3O_API_TOKEN=x"}, 1, "not valid JSON"},
-		"CallNobody":       {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=http://127.0.0.1:1"}, 1, "cannot be reached"},
-		"CallBadAddress":   {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=:"}, 1, "is not a URL"},
-		"BackupOfNothing":  {[]string{"backup", "copy.db"}, nil, 1, "there is no database"},
-		"ValidateNothing":  {[]string{"validate", "none.yaml"}, nil, 1, "none.yaml"},
-		"GenerateOutside":  {[]string{"generate"}, nil, 1, "go.mod"},
-		"BackupOfPostgres": {[]string{"backup", "--db=postgres://x", "copy.db"}, nil, 1, "pg_dump"},
+		"WrongFlag":         {[]string{"--lisen=:1"}, nil, 2, `unknown flag --lisen`},
+		"WrongCommand":      {[]string{"serv"}, nil, 2, "serv"},
+		"NoArgument":        {[]string{"call"}, nil, 2, "<service>"},
+		"PortInUse":         {[]string{"--listen=" + port.Addr().String()}, nil, 1, "is in use by another program"},
+		"NoPostgres":        {[]string{free, "--db=postgres://127.0.0.1:1/m3o"}, nil, 1, "cannot reach the database"},
+		"NoPostgresByEnv":   {[]string{free}, []string{"M3O_DB=postgres://127.0.0.1:1/m3o"}, 1, "cannot reach the database"},
+		"NotPostgres":       {[]string{free, "--db=mysql://x"}, nil, 1, "--db takes a postgres:// URL"},
+		"BadDirectory":      {[]string{free, "--data=" + filepath.Join(file, "data")}, nil, 1, "cannot be made"},
+		"BadLog":            {[]string{free, "--log=loud"}, nil, 1, "--log loud"},
+		"NATS":              {[]string{free, "--bus=nats://127.0.0.1"}, nil, 1, "M3O_SECRET is needed with --bus"},
+		"Redis":             {[]string{free, "--redis=http://127.0.0.1"}, nil, 1, "--redis"},
+		"SomeServices":      {[]string{free, "--services=helloworld", "--services=keys"}, nil, 1, "keys calls customers"},
+		"HalfAnAdmin":       {[]string{free}, []string{"M3O_ADMIN_EMAIL=a@example.com"}, 1, "belong together"},
+		"NoConfig":          {[]string{free, "--config=none.yaml"}, nil, 1, "none.yaml"},
+		"CallWithoutKey":    {[]string{"call", "helloworld", "call"}, nil, 1, "M3O_API_TOKEN"},
+		"CallBadJSON":       {[]string{"call", "helloworld", "call", "{"}, []string{"M3O_API_TOKEN=x"}, 1, "not valid JSON"},
+		"CallNobody":        {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=http://127.0.0.1:1"}, 1, "cannot be reached"},
+		"CallBadAddress":    {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=:"}, 1, "is not a URL"},
+		"BackupOfNothing":   {[]string{"backup", "copy.db"}, nil, 1, "there is no database"},
+		"ValidateNothing":   {[]string{"validate", "none.yaml"}, nil, 1, "none.yaml"},
+		"GenerateOutside":   {[]string{"generate"}, nil, 1, "go.mod"},
+		"BackupOfPostgres":  {[]string{"backup", "--db=postgres://127.0.0.1:1/m3o", "copy.db"}, nil, 1, "cannot reach the database"},
+		"RestoreOfNothing":  {[]string{"restore", "none"}, nil, 1, "cannot be read"},
+		"RestoreOfAnother":  {[]string{"restore", file}, nil, 1, "is not a backup"},
+		"HealthOfNobody":    {[]string{"health", "--listen=127.0.0.1:1"}, nil, 1, "does not answer"},
+		"HealthOfNothing":   {[]string{"health", "--listen=8080"}, nil, 1, "is no address"},
+		"DoctorNotPostgres": {[]string{"doctor", "--db=mysql://x"}, nil, 1, "--db takes a postgres:// URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -266,5 +271,32 @@ func TestSchemaIsJSONThatNamesTheParts(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(got.out), &schema); err != nil || got.code != 0 || schema.Properties["general"] == nil || schema.Properties["functions"] == nil {
 		t.Errorf("%+v %v", got, err)
+	}
+}
+
+func TestServicesArePrintedAsJSON(t *testing.T) {
+	t.Parallel()
+	got := m3o(t, nil, "services", "--json")
+	var list []struct {
+		Service                                         string
+		Functions                                       []struct{ Name, Access, Method, Path string }
+		Calls, CalledBy, Fires, Hears, States, Consumes []string
+	}
+	if err := json.Unmarshal([]byte(got.out), &list); err != nil || got.code != 0 {
+		t.Fatalf("exit %d, %v: %s", got.code, err, got.out)
+	}
+	for _, s := range list {
+		if s.Service == "balance" && (!slices.Contains(s.Calls, "usage") || !slices.Contains(s.Consumes, "requests") || !slices.Contains(s.Fires, "on-recall") || len(s.Functions) == 0) {
+			t.Errorf("%+v", s)
+		}
+		if s.Service == "gateway" && !slices.Contains(s.Hears, "balance.on-recall") {
+			t.Errorf("%+v", s)
+		}
+	}
+	table := m3o(t, nil, "services")
+	for _, word := range []string{"CALLED BY", "CONSUMES", "balance.on-recall", "/customers/login"} {
+		if !strings.Contains(table.out, word) {
+			t.Errorf("the tables do not have %s:\n%s", word, table.out)
+		}
 	}
 }

@@ -52,27 +52,52 @@ func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
 type serveCmd struct {
 	storeFlags
 	logFlags
-	Listen        string `default:":8080" env:"M3O_LISTEN" placeholder:"ADDR" help:"Address of the HTTP port."`
-	Bus           string `default:"memory" env:"M3O_BUS" placeholder:"BUS" help:"Transport between services: memory."`
-	Redis         string `env:"M3O_REDIS" placeholder:"URL" help:"Shared rate limits and caches of several processes; not in this version."`
-	Services      string `default:"all" env:"M3O_SERVICES" placeholder:"LIST" help:"Services that this process runs: all."`
-	Config        string `env:"M3O_CONFIG" placeholder:"FILE" help:"YAML file of service: {property: value}; M3O_<SERVICE>_<PROPERTY> overrides it."`
-	NoDemo        bool   `env:"M3O_NO_DEMO" help:"Make no demo customer on the first start."`
-	AdminEmail    string `env:"M3O_ADMIN_EMAIL" hidden:""`
-	AdminPassword string `env:"M3O_ADMIN_PASSWORD" hidden:""`
+	Listen        string   `default:":8080" env:"M3O_LISTEN" placeholder:"ADDR" help:"Address of the HTTP port."`
+	Services      []string `default:"all" env:"M3O_SERVICES" placeholder:"LIST" help:"Services that this process runs, such as gateway or keys,customers; m3o services lists them. May be given again."`
+	Bus           string   `default:"memory" env:"M3O_BUS" placeholder:"URL" help:"Transport between services: memory, where all are in this process, or nats:// or tls:// URLs with commas between."`
+	Redis         string   `env:"M3O_REDIS" placeholder:"URL" help:"redis:// URL under which several gateways share their rate limits; without it each has its own."`
+	Name          string   `env:"M3O_NAME" placeholder:"NAME" help:"Name of this process in logs, in metrics and on the bus; by default the machine's, with the port."`
+	Config        string   `env:"M3O_CONFIG" placeholder:"FILE" help:"YAML file of service: {property: value}; M3O_<SERVICE>_<PROPERTY> overrides it."`
+	JournalSync   string   `default:"none" enum:"none,interval,always" env:"M3O_JOURNAL_SYNC" placeholder:"WHEN" help:"When served calls are on the disk: none (they outlive the process), interval (ten times a second) or always (before each answer)."`
+	NoDemo        bool     `env:"M3O_NO_DEMO" help:"Make no demo customer on the first start."`
+	AdminEmail    string   `env:"M3O_ADMIN_EMAIL" hidden:""`
+	AdminPassword string   `env:"M3O_ADMIN_PASSWORD" hidden:""`
+	Secret        string   `env:"M3O_SECRET" hidden:""`
+	natsFlags
+}
+
+// natsFlags are the credentials for a nats:// bus. They are variables, since a command
+// line is there for everybody to read.
+type natsFlags struct {
+	User     string `name:"nats-user" env:"M3O_NATS_USER" hidden:""`
+	Password string `name:"nats-password" env:"M3O_NATS_PASSWORD" hidden:""`
+	Token    string `name:"nats-token" env:"M3O_NATS_TOKEN" hidden:""`
+	NKey     string `name:"nats-nkey" env:"M3O_NATS_NKEY" hidden:""`
+	Creds    string `name:"nats-creds" env:"M3O_NATS_CREDS" hidden:""`
+	CA       string `name:"nats-ca" env:"M3O_NATS_CA" hidden:""`
+	Cert     string `name:"nats-cert" env:"M3O_NATS_CERT" hidden:""`
+	Key      string `name:"nats-key" env:"M3O_NATS_KEY" hidden:""`
+	Prefix   string `name:"nats-prefix" env:"M3O_NATS_PREFIX" hidden:""`
+	Replicas int    `name:"nats-replicas" env:"M3O_NATS_REPLICAS" hidden:""`
+}
+
+func (f natsFlags) credentials() app.NATS {
+	return app.NATS{
+		User: f.User, Password: f.Password, Token: f.Token, NKeyFile: f.NKey, CredsFile: f.Creds, TLSCA: f.CA, TLSCert: f.Cert, TLSKey: f.Key,
+		Prefix: f.Prefix, Replicas: f.Replicas,
+	}
 }
 
 // Run serves until a signal.
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
-	if err := c.supported(); err != nil {
-		return err
-	}
 	config, err := c.config(c.logFlags, s)
 	if err != nil {
 		return err
 	}
 	config.Listen, config.ConfigFile, config.NoDemo = c.Listen, c.Config, c.NoDemo
-	config.AdminEmail, config.AdminPassword = c.AdminEmail, c.AdminPassword
+	config.Services, config.Bus, config.NATS, config.Redis, config.Name = c.Services, c.Bus, c.credentials(), c.Redis, c.Name
+	config.JournalSync = c.JournalSync
+	config.AdminEmail, config.AdminPassword, config.Secret = c.AdminEmail, c.AdminPassword, c.Secret
 	tune()
 	return app.Run(ctx, config)
 }
@@ -86,20 +111,7 @@ func tune() {
 
 // gcPercent lets the heap grow to some times what lives: that is little, so a few
 // dozen megabytes spare the collector most of its work under load.
-const gcPercent = 600
-
-// supported refuses what this version does not do yet, rather than run as if it did.
-func (c *serveCmd) supported() error {
-	switch {
-	case c.Bus != "memory":
-		return errors.New("--bus: this version has the memory bus only, so everything runs in one process")
-	case c.Redis != "":
-		return errors.New("--redis: this version runs as one process and shares nothing: leave it out")
-	case c.Services != "all":
-		return errors.New("--services: this version runs all services in one process: leave it out, or say all")
-	}
-	return nil
-}
+const gcPercent = 300
 
 // config is what every command that opens the store needs.
 func (f storeFlags) config(l logFlags, s streams) (app.Config, error) {
@@ -131,23 +143,5 @@ func (c *migrateCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	_, err = fmt.Fprintln(s.out, "The database is up to date.")
-	return err
-}
-
-type backupCmd struct {
-	storeFlags
-	File string `arg:"" help:"The new file."`
-}
-
-// Run copies the database.
-func (c *backupCmd) Run(ctx context.Context, s streams) error {
-	config, err := c.config(logFlags{Log: "warn"}, s)
-	if err != nil {
-		return err
-	}
-	if err := app.Backup(ctx, config, c.File); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.out, "The database is copied to %s.\n", c.File)
 	return err
 }
