@@ -205,7 +205,11 @@ func (s *system) signUp(t *testing.T, admin client, email string) customer {
 		AuthToken  token
 		CustomerID string
 	}](t, s.client, "/signup/Verify", map[string]string{"email": email, "token": code(t, admin, email), "secret": password})
-	return customer{s.as(out.AuthToken.Access), out.CustomerID, email, password, out.AuthToken}
+	c := customer{s.as(out.AuthToken.Access), out.CustomerID, email, password, out.AuthToken}
+	if elsewhere() != "" && !soon(t, func() bool { return c.balance(t).Current > 0 }) {
+		t.Errorf("%s has no sign-up credit", email)
+	}
+	return c
 }
 
 // key is an API key as it is shown once.

@@ -231,7 +231,7 @@ func (j *journey) explore(t *testing.T) {
 		in   map[string]any
 		want string
 	}{
-		{"Index", map[string]any{}, "aa echo helloworld zz"},
+		{"Index", map[string]any{}, "aa echo helloworld products zz"},
 		{"Index", map[string]any{"limit": 2, "offset": 1}, "echo helloworld"},
 		{"Search", map[string]any{"search_term": "eCHo"}, "echo zz aa"},
 		{"Search", map[string]any{"search_term": "echo", "categories": []string{"storage"}}, "aa"},
@@ -249,7 +249,7 @@ func (j *journey) explore(t *testing.T) {
 	if len(one.Summary.Endpoints) != 4 || one.API.Name != "echo" {
 		t.Errorf("%+v", one)
 	}
-	if c := do[struct{ Categories []string }](t, j.client, "/publicapi/explore/ListCategories", struct{}{}).Categories; len(c) != 3 {
+	if c := do[struct{ Categories []string }](t, j.client, "/publicapi/explore/ListCategories", struct{}{}).Categories; len(c) != 4 {
 		t.Errorf("categories %v", c)
 	}
 	if a := j.post(t, "/publicapi/explore/Pricing", struct{}{}); a.status != 200 || !bytes.Contains(a.body, []byte("Echo.Say")) {
@@ -261,7 +261,7 @@ func (j *journey) explore(t *testing.T) {
 		}
 	}
 	refused(t, j.request(t, "GET", "/publicapi/openapi/nope", ""), 404)
-	if a := do[found](t, j.client, "/publicapi/List", struct{}{}); len(a.APIs) != 4 {
+	if a := do[found](t, j.client, "/publicapi/List", struct{}{}); len(a.APIs) != 5 {
 		t.Errorf("%+v", a)
 	}
 	for _, name := range []string{"zz", "aa"} {

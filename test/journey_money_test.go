@@ -159,13 +159,18 @@ func (j *journey) balances(t *testing.T) {
 func (c customer) addsUp(t *testing.T, page int) {
 	t.Helper()
 	var sum int64
-	for _, e := range c.entries(t, page) {
-		sum += e.Amount
-		if e.ID == "" || e.Kind == "" || e.Reference == "" || e.Time.IsZero() {
-			t.Errorf("an entry that does not say what caused it: %+v", e)
+	var b balance
+	if !soon(t, func() bool {
+		sum = 0
+		for _, e := range c.entries(t, page) {
+			sum += e.Amount
+			if e.ID == "" || e.Kind == "" || e.Reference == "" || e.Time.IsZero() {
+				t.Errorf("an entry that does not say what caused it: %+v", e)
+			}
 		}
-	}
-	if b := c.balance(t); sum != b.Current {
+		b = c.balance(t)
+		return sum == b.Current
+	}) {
 		t.Errorf("the entries of %s add up to %d, the balance is %d", c.email, sum, b.Current)
 	}
 }

@@ -69,8 +69,8 @@ func (j *journey) signsUp(t *testing.T) {
 	refused(t, verify(second, "a-long-secret-1"), 403)
 	refusedAs(t, j.post(t, "/signup/User", body), 400, "customers.create.exists", "")
 	jane := customer{client: j.as(out.AuthToken.Access)}
-	if b := jane.balance(t); b.Current != 1_000_000 {
-		t.Errorf("the sign-up credit is %d", b.Current)
+	if !soon(t, func() bool { return jane.balance(t).Current == 1_000_000 }) {
+		t.Errorf("the sign-up credit is %d", jane.balance(t).Current)
 	}
 	for _, code := range []string{first, second} {
 		if strings.Contains(j.logs.String(), code) {

@@ -3,6 +3,7 @@ package rules
 import (
 	"go/ast"
 	"go/token"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,12 +89,15 @@ func ofExported(receiver *ast.FieldList) bool {
 	}
 }
 
+// madeName is how files that are generated end.
+var madeName = regexp.MustCompile(`(_gen|_gen_test|\.pb|\.connect)\.go$`)
+
 func TestGeneratedFilesSaySo(t *testing.T) {
 	h := setup(t)
 	for _, f := range h.files {
-		made := strings.HasSuffix(f.path, "_gen.go") || strings.HasSuffix(f.path, ".pb.go") || strings.Contains(f.folder(), "apifakes")
+		made := madeName.MatchString(f.path) || strings.Contains(f.folder(), "apifakes")
 		if made != f.isMade() {
-			t.Errorf("%s: what is generated ends in _gen.go or .pb.go, or is a fake, and begins with “Code generated … DO NOT EDIT.”; nothing else does", f.path)
+			t.Errorf("%s: what is generated ends in _gen.go, _gen_test.go, .pb.go or .connect.go, or is a fake, and begins with “Code generated … DO NOT EDIT.”; nothing else does", f.path)
 		}
 	}
 }

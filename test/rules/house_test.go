@@ -60,10 +60,10 @@ func isHelper(folder string) bool {
 	switch name := path.Base(folder); {
 	case strings.HasPrefix(folder, "test/"):
 		return true
-	case strings.HasSuffix(name, "apifakes"):
+	case strings.HasSuffix(name, "apifakes"), strings.HasSuffix(name, "mock"):
 		return true
 	default:
-		return slices.Contains([]string{"apptest", "bustest", "dbtest", "rpctest"}, name)
+		return slices.Contains([]string{"apptest", "bustest", "dbtest", "natstest", "rpctest", "asserts"}, name)
 	}
 }
 

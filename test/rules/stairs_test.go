@@ -25,7 +25,8 @@ const (
 
 // leafRooms import at most each other.
 var leafRooms = []string{
-	"internal/fault", "internal/money", "internal/id", "internal/auth", "internal/page", "internal/problem", "internal/config", "internal/ticker",
+	"internal/fault", "internal/money", "internal/id", "internal/auth", "internal/page", "internal/frame", "internal/problem", "internal/config", "internal/ticker",
+	"internal/locale", "internal/identity",
 }
 
 // stairs are the rooms from the bottom to the top.
@@ -35,7 +36,10 @@ var stairs = []room{
 	{"internal/id", nil, "ids are made everywhere, so their package leans on nothing"},
 	{"internal/auth", []string{"internal/fault"}, "who is calling is asked in every layer, so it knows none"},
 	{"internal/page", []string{"internal/fault"}, "every list is paged, so it knows none"},
-	{"internal/problem", []string{"internal/fault", "internal/id"}, "errors are written alike on the bus and at the edge, so it knows neither"},
+	{"internal/frame", nil, "what travels with a request means the same on every transport, so it leans on none"},
+	{"internal/locale", nil, "a text in the reader's language is the same everywhere, so it leans on nothing"},
+	{"internal/problem", []string{"internal/fault", "internal/frame", "internal/id"}, "errors are written alike on the bus and at the edge, so it knows neither"},
+	{"internal/identity", []string{"internal/fault"}, "people log in to several services by the same rules, so it knows none"},
 	{"internal/config/rule", nil, "the generator and the running system judge by the same rules, and the generator leans on nothing else of ours"},
 	{"internal/config", []string{"internal/config/rule"}, "every service is configured, so it knows none"},
 	{"internal/ticker", nil, "it runs jobs over an interface and knows neither store nor service"},
@@ -49,32 +53,52 @@ var stairs = []room{
 
 	{"internal/db", nil, "the store knows nothing of what is stored"},
 	{"internal/db/lease", []string{"internal/db"}, "leadership is a row, not a service"},
+	{"internal/db/changelog", []string{"internal/db"}, "a change is a row, whatever it was made to"},
 	{"internal/db/idempotency", []string{"internal/db", "internal/fault"}, "a stored answer is a row, whoever gave it"},
+	{"internal/db/throttle", []string{"internal/db", "internal/fault"}, "an allowance is a row, whoever counts"},
+	{"internal/db/gather", nil, "it gathers requests of any kind and knows none, nor how they are done"},
+	{"internal/db/backup", []string{"internal/db"}, "a backup holds rows, whatever they mean"},
 	{"internal/db/audit", []string{"internal/db", "internal/auth", "internal/id"}, "the trail is the same for every service"},
 	{"internal/db/dbtest", []string{"internal/db", "migrations"}, "a test's database has the whole schema and nothing else"},
 
-	{"internal/bus", []string{"internal/fault", "internal/problem"}, "the transport carries anything, so it knows no contract and no store"},
+	{"internal/bus", []string{"internal/fault", "internal/frame", "internal/problem"}, "the transport carries anything, so it knows no contract and no store"},
 	{"internal/bus/outbox", []string{"internal/bus", "internal/db", "internal/db/lease", leafs}, "it is the one place where the store and the bus meet"},
+	{"internal/bus/nats", []string{"internal/bus", leafs}, "it carries anything to other processes, so it knows no contract and no store"},
+	{"internal/bus/nats/natstest", []string{"internal/id"}, "it starts servers for any test, so it knows no other part"},
 	{"internal/bus/bustest", []string{"internal/bus", "internal/fault", "internal/problem"}, "it holds any bus to the promises, so it knows no other part"},
 
 	{"internal/rpc", []string{"internal/bus", "internal/db/idempotency", leafs}, "it is what generated contracts run on, so it knows none of them"},
 	{"internal/rpc/rpctest", []string{"internal/bus", "internal/rpc"}, "it tests any contract, so it knows none"},
+	{"internal/rpc/rpctest/asserts", []string{"internal/bus", "internal/rpc", "internal/rpc/rpctest", leafs}, "it tests any contract, so it knows none"},
+
+	{"internal/hosting", []string{"internal/bus", leafs}, "it starts and stops any service, so it knows none"},
+	{"internal/cache", []string{"internal/bus", leafs}, "the replicas of any service may share one, so it knows none"},
 
 	{"internal/web", []string{"internal/bus", "internal/rpc", leafs}, "the edge serves whatever contracts it is handed, so it knows no service"},
-	{"internal/gateway", []string{"internal/bus", "internal/rpc", contracts, leafs}, "the gateway has no store of its own and reaches services by their contracts only, so it may run elsewhere"},
+	{"internal/upstream", []string{leafs}, "it speaks HTTP to strangers and knows nothing of what is sold"},
+	{"internal/limit", []string{leafs}, "a limit counts calls and knows neither customers nor what is sold"},
+	{"internal/gateway", []string{"internal/bus", "internal/limit", "internal/rpc", "internal/upstream", contracts, leafs}, "the gateway has no store of its own and reaches services by their contracts only, so it may run elsewhere"},
+
+	{"pkg/shop/", []string{"pkg/shop/"}, "programs outside this house import it, so it brings nothing of the house along"},
+	{"internal/shop/grpc", []string{"internal/shop/grpc/", "pkg/shop/", contracts, leafs}, "it says over gRPC what the shop's contracts say, and has no rules of its own"},
+	{"internal/shop/grpc/wire/", []string{"internal/shop/grpc/wire"}, "messages and their code, which lean on nothing of ours"},
 
 	{"internal/app", []string{everything}, "app is the one place that knows every service"},
-	{"internal/app/apptest", []string{"internal/app", leafs}, "it starts the whole through app and reaches it from outside"},
-	{"cmd/m3o", []string{"internal/app", "internal/codegen"}, "main is flags and sentences"},
+	{"internal/app/apptest", []string{"internal/app", "internal/bus", leafs}, "it starts the whole through app and reaches it from outside; several wholes may share one bus"},
+	{"internal/doctor", []string{"internal/db", "internal/gateway", "internal/config", "internal/id"}, "it examines what a system stands on, so it asks no service"},
+	{"cmd/m3o", []string{"internal/app", "internal/codegen", "internal/doctor", "migrations", "pkg/shop/"}, "main is flags and sentences"},
 	{"test/", []string{everything}, "tests of the whole may look at all of it"},
+	{"examples", []string{everything}, "the program that starts the examples knows each of them"},
 }
 
 // The rooms of which there are many.
 var (
-	contractRoom = room{"a contract (…api)", []string{"internal/bus", "internal/rpc", leafs}, "whoever calls a service imports its contract, so that must not bring a service along"}
+	contractRoom = room{"a contract (…api)", []string{"internal/bus", "internal/rpc", contracts, leafs}, "whoever calls a service imports its contract, so that must not bring a service along"}
 	fakeRoom     = room{"a fake (…apifakes)", []string{contracts}, "a fake stands in for its contract and nothing else"}
+	mockRoom     = room{"a mock (…mock)", []string{"internal/bus", "internal/rpc", contracts, leafs}, "a mock stands in for its contract and nothing else"}
+	resourceRoom = room{"resources", nil, "they are files"}
 	serviceRoom  = room{"a service", []string{
-		"internal/bus", "internal/bus/outbox", "internal/rpc", "internal/db", "internal/db/audit", "internal/db/idempotency", "internal/db/lease",
+		"internal/bus", "internal/bus/outbox", "internal/cache", "internal/rpc", "internal/db", "internal/db/audit", "internal/db/changelog", "internal/db/gather", "internal/db/idempotency", "internal/db/lease", "internal/db/throttle",
 		contracts, "pkg/events/proto/", leafs,
 	}, "a service reaches another by its …api only, so that either can move to another process"}
 )
@@ -91,6 +115,10 @@ func (h *house) roomOf(folder string) *room {
 		return &contractRoom
 	case h.isContract(path.Dir(folder)) && path.Base(folder) == path.Base(path.Dir(folder))+"fakes":
 		return &fakeRoom
+	case h.isContract(path.Dir(folder)) && path.Base(folder) == path.Base(path.Dir(path.Dir(folder)))+"mock":
+		return &mockRoom
+	case h.services[path.Dir(folder)] && path.Base(folder) == "resources":
+		return &resourceRoom
 	case h.services[folder]:
 		return &serviceRoom
 	}
@@ -140,7 +168,7 @@ func (h *house) ourImports(visit func(f *source, at, imported string)) {
 func TestImportsGoDownTheStairsOnly(t *testing.T) {
 	h := setup(t)
 	h.ourImports(func(f *source, at, imported string) {
-		if r := h.roomOf(f.folder()); r != nil && !f.isTest() && !h.allows(r, imported) {
+		if r := h.roomOf(f.folder()); r != nil && !f.isTest() && !h.allows(r, imported) && imported != f.folder()+"/resources" {
 			t.Errorf("%s: %s must not import %s: %s", at, f.folder(), imported, r.why)
 		}
 	})
