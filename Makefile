@@ -49,8 +49,8 @@ services: ## Generate the services' code from their service.yaml
 	go run ./internal/codegen/generate
 
 .PHONY: proto
-proto: ## Generate the events' code from their .proto files
-	go run -C tools ./protogen -root .. pkg/events/proto/*/events.proto
+proto: ## Generate the code of the .proto files: the events' and the shop's
+	go run -C tools ./protogen -root .. 'pkg/events/proto/*/events.proto' 'pkg/shop/v1/*.proto' 'internal/shop/grpc/wire/*.proto'
 
 .PHONY: fakes
 fakes: ## Generate the fakes of the contracts
@@ -67,8 +67,12 @@ verify: ## Generate everything anew and fail when that changes any file
 	diff "$$before" "$$after" | sed -n 's/^> [0-9]* [0-9]* /  /p'; exit 1; }
 
 .PHONY: bench
-bench: ## Measure the gateway beside a bare handler
+bench: ## Measure the gateway beside a bare handler and a plain proxy
 	go run ./test/bench
+
+.PHONY: faults
+faults: ## Run every fault against several processes, and write docs/faults.md
+	go test -count=1 -timeout 30m ./test/split -faults -report $(CURDIR)/docs/faults.md
 
 .PHONY: image
 image: ## Build the container image
