@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,20 +148,21 @@ func TestLease(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
-		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
-		if err != nil || lease.Granted != 300 || lease.ID == "" {
+		g := hold(s, "gw", "cus_a")
+		lease, err := g.ask(ctx, 10, 300)
+		if err != nil || lease.Granted != 300 || lease.ID != g.lease {
 			t.Fatalf("granted %+v, %v", lease, err)
 		}
 		want(t, s, "cus_a", 1000, 300)
-		more, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 700, 5000)
+		more, err := g.ask(ctx, 700, 5000)
 		if err != nil || more.ID != lease.ID || more.Granted != 700 {
 			t.Fatalf("the rest is less than wanted, but enough: %+v, %v", more, err)
 		}
-		none, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 1, 5)
+		none, err := g.ask(ctx, 1, 5)
 		if err != nil || none.Granted != 0 {
 			t.Fatalf("nothing is left: %+v, %v", none, err)
 		}
-		if empty, err := s.Lease(ctx, "cus_b", "", "gw", 1, 5); err != nil || empty.Granted != 0 || empty.ID != "" {
+		if empty, err := hold(s, "gw", "cus_b").ask(ctx, 1, 5); err != nil || empty.Granted != 0 || empty.ID != "" {
 			t.Fatalf("a customer without money: %+v, %v", empty, err)
 		}
 
@@ -175,11 +177,88 @@ func TestLease(t *testing.T) {
 		if refused := h.serve(t, ctx, "cus_a", lease.ID, 150, 1); len(refused) != 1 {
 			t.Fatal("a call was charged on a closed lease")
 		}
-		again, err := s.Lease(ctx, "cus_a", lease.ID, "gw", 1, 100)
-		if err != nil || again.ID == lease.ID || again.Granted != 100 {
+		if again, err := g.ask(ctx, 1, 100); err != nil || again.ID != "" || again.Granted != 0 {
 			t.Fatalf("a closed lease cannot be extended: %+v, %v", again, err)
 		}
-		want(t, s, "cus_a", 550, 100)
+		want(t, s, "cus_a", 550, 0)
+	})
+}
+
+func TestARequestForALeaseNamesIt(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		for name, r := range map[string]balanceapi.LeaseRequest{
+			"leaseID": {CustomerID: "cus_a", Holder: "gw", Turn: 1},
+			"turn":    {CustomerID: "cus_a", Holder: "gw", LeaseID: "lse_1"},
+			"want":    {CustomerID: "cus_a", Holder: "gw", LeaseID: "lse_1", Turn: 1, Need: 2, Want: 1},
+		} {
+			if _, err := s.Lease(t.Context(), r); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestWhatAnAnswerThatGotLostGrantedIsGrantedAgain(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		g := hold(s, "gw", "cus_a")
+		lost := func(need, want money.Micros) {
+			t.Helper()
+			if _, err := s.Lease(ctx, g.request(need, want)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lost(10, 400) // it opened the lease
+		if lease, err := g.ask(ctx, 10, 400); err != nil || lease.ID != g.lease || lease.Granted != 400 {
+			t.Fatalf("granted %+v, %v", lease, err)
+		}
+		want(t, s, "cus_a", 1000, 400)
+		lost(10, 400) // it extended the lease
+		if lease, err := g.ask(ctx, 500, 600); err != nil || lease.Granted != 600 {
+			t.Fatalf("granted %+v, %v: what was lost and what is lacking yet", lease, err)
+		}
+		lost(1, 1) // nothing was left
+		if lease, err := g.ask(ctx, 0, 0); err != nil || lease.Granted != 0 {
+			t.Fatalf("granted %+v, %v", lease, err)
+		}
+		want(t, s, "cus_a", 1000, 1000)
+		h.sound(t, ctx)
+	})
+}
+
+func TestALeaseKeepsTheOrderOfItsRequests(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		g := hold(s, "gw", "cus_a")
+		if _, err := g.ask(ctx, 10, 400); err != nil {
+			t.Fatal(err)
+		}
+		early := g.request(10, 300)
+		if err := g.giveBack(ctx, 150); err != nil {
+			t.Fatal(err)
+		}
+		if lease, err := s.Lease(ctx, early); !fault.Is(err, fault.Conflict) {
+			t.Fatalf("a request that was overtaken: %+v, %v", lease, err)
+		}
+		want(t, s, "cus_a", 1000, 250)
+
+		// A return that was overtaken: it has been granted again, so it is not taken.
+		g.turn, g.granted = g.turn+1, g.granted-100
+		if lease, err := g.ask(ctx, 10, 10); err != nil || lease.Granted != 100 {
+			t.Fatalf("granted %+v, %v", lease, err)
+		}
+		if err := s.Return(ctx, g.lease, g.turn-1, 100); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s, "cus_a", 1000, 250)
+
+		stranger := hold(s, "gw_2", "cus_a")
+		stranger.lease = g.lease
+		if lease, err := stranger.ask(ctx, 10, 10); !fault.Is(err, fault.Conflict) {
+			t.Fatalf("another's lease: %+v, %v", lease, err)
+		}
 	})
 }
 
@@ -187,30 +266,30 @@ func TestAPartOfALeaseIsReturned(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
-		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
-		if err != nil {
+		g := hold(s, "gw", "cus_a")
+		if _, err := g.ask(ctx, 10, 300); err != nil {
 			t.Fatal(err)
 		}
-		h.serve(t, ctx, "cus_a", lease.ID, 100, 1)
-		if err := s.Return(ctx, lease.ID, 150); err != nil {
+		h.serve(t, ctx, "cus_a", g.lease, 100, 1)
+		if err := g.giveBack(ctx, 150); err != nil {
 			t.Fatal(err)
 		}
 		want(t, s, "cus_a", 900, 50)
-		if refused := h.serve(t, ctx, "cus_a", lease.ID, 50, 1); len(refused) > 0 {
+		if refused := h.serve(t, ctx, "cus_a", g.lease, 50, 1); len(refused) > 0 {
 			t.Fatalf("refused %v: the lease goes on", refused)
 		}
-		if err := s.Return(ctx, lease.ID, 5000); err != nil { // more than it ever held: nothing
+		if err := g.giveBack(ctx, 5000); err != nil { // more than it ever held: nothing
 			t.Fatal(err)
 		}
 		want(t, s, "cus_a", 850, 0)
-		if err := s.CloseLease(ctx, lease.ID); err != nil {
+		if err := s.CloseLease(ctx, g.lease); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Return(ctx, lease.ID, 1); err != nil {
+		if err := g.giveBack(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
 		want(t, s, "cus_a", 850, 0)
-		if err := s.Return(ctx, lease.ID, 0); !fault.Is(err, fault.Invalid) {
+		if err := g.giveBack(ctx, 0); !fault.Is(err, fault.Invalid) {
 			t.Errorf("nothing: %v", err)
 		}
 	})
@@ -220,7 +299,8 @@ func TestWhatOthersCanDoWithoutPaysForACall(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
-		first, err := s.Lease(ctx, "cus_a", "", "gw_1", 10, 5000)
+		one, two := hold(s, "gw_1", "cus_a"), hold(s, "gw_2", "cus_a")
+		first, err := one.ask(ctx, 10, 5000)
 		if err != nil || first.Granted != 1000 || first.Elsewhere {
 			t.Fatalf("alone it is given all: %+v, %v", first, err)
 		}
@@ -230,17 +310,17 @@ func TestWhatOthersCanDoWithoutPaysForACall(t *testing.T) {
 			if len(asked) > 1 {
 				return nil
 			}
-			return s.Return(ctx, first.ID, 700)
+			return one.giveBack(ctx, 700)
 		}))
-		second, err := s.Lease(ctx, "cus_a", "", "gw_2", 10, 5000)
+		second, err := two.ask(ctx, 10, 5000)
 		if err != nil || second.Granted != 350 || !second.Elsewhere || len(asked) != 1 || asked[0] != "cus_a gw_2" {
 			t.Fatalf("half of what comes back is left to the others: %+v, %v, asked %q", second, err, asked)
 		}
-		more, err := s.Lease(ctx, "cus_a", second.ID, "gw_2", 300, 300)
+		more, err := two.ask(ctx, 300, 300)
 		if err != nil || more.Granted != 300 || len(asked) != 1 {
 			t.Fatalf("what is needed is given: %+v, %v, asked %q", more, err, asked)
 		}
-		none, err := s.Lease(ctx, "cus_a", second.ID, "gw_2", 51, 51)
+		none, err := two.ask(ctx, 51, 51)
 		if err != nil || none.Granted != 0 || !none.Elsewhere || len(asked) < 2 {
 			t.Fatalf("others hold it and cannot do without: %+v, %v, asked %q", none, err, asked)
 		}
@@ -265,12 +345,12 @@ func TestCallsThatComeLateAreOwedWhenNothingIsLeft(t *testing.T) {
 			t.Fatalf("the entries sum to %d, want -20: %+v", sum, entries)
 		}
 		want(t, s, "cus_a", -20, 0)
-		if lease, err := s.Lease(ctx, "cus_a", "", "gw", 1, 1); err != nil || lease.Granted != 0 {
+		if lease, err := hold(s, "gw", "cus_a").ask(ctx, 1, 1); err != nil || lease.Granted != 0 {
 			t.Fatalf("a debtor was granted %+v, %v", lease, err)
 		}
 		credit(t, s, "cus_a", 50)
 		want(t, s, "cus_a", 30, 0)
-		if lease, err := s.Lease(ctx, "cus_a", "", "gw", 31, 31); err != nil || lease.Granted != 0 {
+		if lease, err := hold(s, "gw", "cus_a").ask(ctx, 31, 31); err != nil || lease.Granted != 0 {
 			t.Fatalf("the debt was not paid off first: %+v, %v", lease, err)
 		}
 	})
@@ -280,7 +360,7 @@ func TestEntriesSumToTheBalanceAsSoonAsCallsAreAnswered(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 10_000)
-		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 1000)
+		lease, err := hold(s, "gw", "cus_a").ask(ctx, 10, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +388,7 @@ func TestWhatADeletedCustomerLeavesIsWrittenOff(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
-		lease, err := s.Lease(ctx, "cus_a", "", "gw", 10, 300)
+		lease, err := hold(s, "gw", "cus_a").ask(ctx, 10, 300)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +407,7 @@ func TestADeletedCustomerIsGrantedNothingMore(t *testing.T) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
 		h.state(t, ctx, customers.EventType_EventTypeDeleted, "cus_a")
-		if lease, err := s.Lease(ctx, "cus_a", "", "gw", 0, 100); err != nil || lease.Granted != 0 {
+		if lease, err := hold(s, "gw", "cus_a").ask(ctx, 0, 100); err != nil || lease.Granted != 0 {
 			t.Fatalf("granted %+v, %v", lease, err)
 		}
 		h.serve(t, ctx, "cus_a", "", 10, 1) // a call that was in flight
@@ -347,7 +427,7 @@ func TestDebitsThatRaceNeverOverdraw(t *testing.T) {
 				done <- err
 			})
 			wait.Go(func() {
-				_, err := s.Lease(t.Context(), "cus_a", "", "gw", 1, 1)
+				_, err := hold(s, "gw", "cus_a").ask(t.Context(), 1, 1)
 				done <- err
 			})
 		}
@@ -366,7 +446,7 @@ func TestBalanceZeroIsStatedOnTheTransitionOnly(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 100)
-		lease, err := s.Lease(ctx, "cus_a", "", "gw", 100, 100)
+		lease, err := hold(s, "gw", "cus_a").ask(ctx, 100, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +468,7 @@ func TestLeasesOfADeadGatewayComeBack(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()
 		credit(t, s, "cus_a", 1000)
-		if _, err := s.Lease(ctx, "cus_a", "", "gw_dead", 10, 300); err != nil {
+		if _, err := hold(s, "gw_dead", "cus_a").ask(ctx, 10, 300); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.balance.CloseExpired(ctx); err != nil {

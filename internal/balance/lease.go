@@ -9,7 +9,6 @@ import (
 
 	"m3o/internal/balance/balanceapi"
 	"m3o/internal/db"
-	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
 	"m3o/internal/id"
 	"m3o/internal/money"
@@ -34,23 +33,35 @@ const (
 // errElsewhere says that others hold some of what is needed.
 var errElsewhere = errors.New("other gateways hold a part of the balance")
 
-// Lease implements balanceapi.Service. A lease whose answer gets lost is closed
-// when it expires, so nothing is lost with it. Money of which nobody makes use pays for
-// a call, whoever holds it: the others are asked for it before a call is refused.
-func (s *Service) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
-	if need < 0 || want < need {
-		return balanceapi.Lease{}, fault.BadField("want", "must be at least need, and need not below zero")
+// overtaken is what a request hears that comes after a later one on its lease.
+func overtaken() error {
+	return fault.New(fault.Conflict, "a later request on the lease has come first: ask again").WithID("balance.lease.turn")
+}
+
+// Lease implements balanceapi.Service. Money of which nobody makes use pays for a call,
+// whoever holds it: the others are asked for it before a call is refused.
+func (s *Service) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease balanceapi.Lease, err error) {
+	switch {
+	case r.LeaseID == "":
+		return lease, fault.BadField("leaseID", "must name a lease, open or to be opened")
+	case r.Turn <= 0:
+		return lease, fault.BadField("turn", "must be above zero")
+	case r.Need < 0 || r.Want < r.Need:
+		return lease, fault.BadField("want", "must be at least need, and need not below zero")
 	}
 	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
-		out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (balanceapi.LeaseOut, error) {
-			lease, err := s.lease(ctx, tx, wish{customerID, leaseID, holder, need, want, recalls})
-			return balanceapi.LeaseOut{Lease: lease}, err
+		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
+			lease, err = s.lease(ctx, tx, r, recalls)
+			return err
 		})
-		if !errors.Is(err, errElsewhere) {
-			return out.Lease, err
+		switch {
+		case err == nil:
+			return lease, nil
+		case !errors.Is(err, errElsewhere):
+			return balanceapi.Lease{}, err
 		}
-		if err := s.trigger.OnRecall(ctx, customerID, holder).Err(); err != nil {
-			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", customerID, "error", err)
+		if err := s.trigger.OnRecall(ctx, r.CustomerID, r.Holder).Err(); err != nil {
+			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "error", err)
 		}
 		if recalls == 0 {
 			continue
@@ -63,71 +74,119 @@ func (s *Service) Lease(ctx context.Context, customerID, leaseID, holder string,
 	}
 }
 
-// wish is what a gateway wants to be leased.
-type wish struct {
-	customerID string
-	leaseID    string // to be extended
-	holder     string
-	need, want money.Micros
-	recalls    int // how often others have been asked to give back
-}
-
 // lease grants what there is, errElsewhere if that is too little and others may have it.
-// Of what several want, one leaves half to the others.
-func (s *Service) lease(ctx context.Context, tx *db.Tx, w wish) (balanceapi.Lease, error) {
-	customerID, leaseID := w.customerID, w.leaseID
-	now := s.now()
-	lease := balanceapi.Lease{ID: leaseID, Expires: now.Add(leaseTerm)}
-	open, err := extend(ctx, tx, leaseID, customerID, lease.Expires)
+// Of what several want, one leaves half to the others. recalls is how often those have
+// been asked to give back.
+func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, recalls int) (balanceapi.Lease, error) {
+	found, err := extend(ctx, tx, r, s.now().Add(leaseTerm))
+	if err != nil || found.standing == ended {
+		return balanceapi.Lease{}, err
+	}
+	free, err := lockAvailable(ctx, tx, r.CustomerID)
 	if err != nil {
 		return balanceapi.Lease{}, err
 	}
-	free, err := lockAvailable(ctx, tx, customerID)
+	others, err := heldByOthers(ctx, tx, r.CustomerID, r.Holder)
 	if err != nil {
 		return balanceapi.Lease{}, err
 	}
-	gone, err := isApplied(ctx, tx, writeOffID(customerID))
-	if err != nil {
-		return balanceapi.Lease{}, err
-	}
-	others, err := heldByOthers(ctx, tx, customerID, w.holder)
-	lease.Elsewhere = others > 0
-	switch {
-	case err != nil:
-		return balanceapi.Lease{}, err
-	case gone:
-	case free >= w.need && others == 0 && w.recalls == 0:
-		lease.Granted = min(free, w.want)
-	case free >= w.need:
-		lease.Granted = max(w.need, min(free-free/2, w.want))
-	case others > 0 && w.recalls < maxRecalls:
-		return balanceapi.Lease{}, errElsewhere
-	}
-	if !open {
-		if lease.Granted == 0 {
-			return balanceapi.Lease{Elsewhere: lease.Elsewhere}, nil
-		}
-		lease.ID = id.New("lse")
-	}
-	if lease.Granted == 0 {
+	unknown := max(found.amount-r.Granted, 0)
+	lease := balanceapi.Lease{ID: r.LeaseID, Granted: unknown, Expires: found.expires, Elsewhere: others > 0}
+	if found.standing == repeated {
 		return lease, nil
 	}
-	if err := grow(ctx, tx, lease, customerID, w.holder, open); err != nil {
+	gone, err := isApplied(ctx, tx, writeOffID(r.CustomerID))
+	if err != nil {
 		return balanceapi.Lease{}, err
 	}
-	_, err = post(ctx, tx, transfer{
-		id: id.New("trf"), kind: kindLease, reference: "Lease " + lease.ID, actor: w.holder, at: now,
-		legs: []leg{{customerID, available, -lease.Granted}, {customerID, leased, lease.Granted}},
-	})
-	return lease, err
+	need, want := max(r.Need-unknown, 0), max(r.Want-unknown, 0)
+	var fresh money.Micros
+	switch {
+	case gone:
+	case free >= need && others == 0 && recalls == 0:
+		fresh = min(free, want)
+	case free >= need:
+		fresh = max(need, min(free-free/2, want))
+	case others > 0 && recalls < maxRecalls:
+		return balanceapi.Lease{}, errElsewhere
+	}
+	if fresh == 0 {
+		if found.standing == absent {
+			lease = balanceapi.Lease{Elsewhere: lease.Elsewhere} // there was nothing to open it with
+		}
+		return lease, nil
+	}
+	lease.Granted += fresh
+	return lease, s.grow(ctx, tx, r, fresh, lease.Expires)
 }
 
+// grow adds money to a lease, or opens it.
+func (s *Service) grow(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, amount money.Micros, until time.Time) error {
+	result, err := tx.Exec(ctx, growSQL, r.LeaseID, r.CustomerID, r.Holder, int64(amount), db.Micro(until), r.Turn)
+	if err != nil {
+		return fmt.Errorf("grant lease %s: %w", r.LeaseID, err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 { // it has been closed meanwhile, or the name is somebody else's
+		return errors.Join(err, overtaken())
+	}
+	_, err = post(ctx, tx, transfer{
+		id: id.New("trf"), kind: kindLease, reference: "Lease " + r.LeaseID, actor: r.Holder, at: s.now(),
+		legs: []leg{{r.CustomerID, available, -amount}, {r.CustomerID, leased, amount}},
+	})
+	return err
+}
+
+// leaseRow is a lease as a request finds it.
+type leaseRow struct {
+	standing standing
+	amount   money.Micros // granted in all, and not returned
+	expires  time.Time
+}
+
+type standing int
+
 const (
-	extendSQL = `UPDATE ledger_leases SET expires_at = $3 WHERE id = $1 AND customer_id = $2 AND NOT closed`
-	growSQL   = `UPDATE ledger_leases SET amount = amount + $2 WHERE id = $1`
-	openSQL   = `
-	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, closed) VALUES ($1, $2, $3, $4, 0, $5, FALSE)`
+	absent   standing = iota // to be opened
+	open                     // and renewed
+	repeated                 // the same request has been answered
+	ended
 )
+
+const (
+	extendSQL = `
+	UPDATE ledger_leases SET expires_at = $4, turn = $5 WHERE id = $1 AND customer_id = $2 AND holder = $3 AND NOT closed AND turn < $5 RETURNING amount`
+	findSQL = `SELECT amount, expires_at, turn, closed FROM ledger_leases WHERE id = $1 AND customer_id = $2 AND holder = $3`
+	growSQL = `
+	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, turn, closed) VALUES ($1, $2, $3, $4, 0, $5, $6, FALSE)
+	ON CONFLICT (id) DO UPDATE SET amount = ledger_leases.amount + excluded.amount
+	WHERE ledger_leases.customer_id = excluded.customer_id AND ledger_leases.holder = excluded.holder AND NOT ledger_leases.closed`
+)
+
+// extend finds a lease, renewed when it is open. A request that comes too late is
+// overtaken.
+func extend(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, until time.Time) (leaseRow, error) {
+	var amount, turn int64
+	var closed bool
+	expires := db.Micro(until)
+	err := tx.QueryRow(ctx, extendSQL, r.LeaseID, r.CustomerID, r.Holder, expires, r.Turn).Scan(&amount)
+	if err == nil {
+		return leaseRow{open, money.Micros(amount), db.Time(expires)}, nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.QueryRow(ctx, findSQL, r.LeaseID, r.CustomerID, r.Holder).Scan(&amount, &expires, &turn, &closed)
+	}
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return leaseRow{standing: absent, expires: db.Time(expires)}, nil
+	case err != nil:
+		return leaseRow{}, fmt.Errorf("extend lease %s: %w", r.LeaseID, err)
+	case closed:
+		return leaseRow{standing: ended}, nil
+	case turn == r.Turn:
+		return leaseRow{repeated, money.Micros(amount), db.Time(expires)}, nil
+	}
+	return leaseRow{}, overtaken()
+}
 
 const heldByOthersSQL = `
 	SELECT CAST(COALESCE(SUM(amount - posted), 0) AS BIGINT) FROM ledger_leases WHERE customer_id = $1 AND NOT closed AND holder <> $2`
@@ -142,60 +201,34 @@ func heldByOthers(ctx context.Context, tx *db.Tx, customerID, holder string) (mo
 	return money.Micros(held), nil
 }
 
-// extend renews an open lease; false when there is none of that id.
-func extend(ctx context.Context, tx *db.Tx, leaseID, customerID string, until time.Time) (bool, error) {
-	if leaseID == "" {
-		return false, nil
-	}
-	result, err := tx.Exec(ctx, extendSQL, leaseID, customerID, db.Micro(until))
-	if err != nil {
-		return false, fmt.Errorf("extend lease %s: %w", leaseID, err)
-	}
-	n, err := result.RowsAffected()
-	return n == 1, err
-}
-
-// grow adds what was granted to an open lease, or opens it.
-func grow(ctx context.Context, tx *db.Tx, lease balanceapi.Lease, customerID, holder string, open bool) (err error) {
-	if open {
-		_, err = tx.Exec(ctx, growSQL, lease.ID, int64(lease.Granted))
-	} else {
-		_, err = tx.Exec(ctx, openSQL, lease.ID, customerID, holder, int64(lease.Granted), db.Micro(lease.Expires))
-	}
-	if err != nil {
-		return fmt.Errorf("grant lease %s: %w", lease.ID, err)
-	}
-	return nil
-}
-
 const shrinkSQL = `
-	UPDATE ledger_leases SET amount = amount - $2 WHERE id = $1 AND NOT closed AND amount - posted > $2 RETURNING customer_id`
+	UPDATE ledger_leases SET amount = amount - $2, turn = $3
+	WHERE id = $1 AND NOT closed AND turn < $3 AND amount - posted > $2 RETURNING customer_id`
 
 // Return implements balanceapi.Service. Of a lease that has ended nothing is left to give
-// back, which is no error.
-func (s *Service) Return(ctx context.Context, leaseID string, amount money.Micros) error {
+// back, and what came too late has been granted again: neither is an error.
+func (s *Service) Return(ctx context.Context, leaseID string, turn int64, amount money.Micros) error {
 	if amount <= 0 {
 		return fault.BadField("amount", "must be above zero")
 	}
-	_, err := idempotency.Tx(ctx, s.db, func(tx *db.Tx) (out balanceapi.ReturnOut, err error) {
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		var customerID string
-		err = tx.QueryRow(ctx, shrinkSQL, leaseID, int64(amount)).Scan(&customerID)
+		err := tx.QueryRow(ctx, shrinkSQL, leaseID, int64(amount), turn).Scan(&customerID)
 		if errors.Is(err, sql.ErrNoRows) {
-			return out, nil
+			return nil
 		}
 		if err != nil {
-			return out, fmt.Errorf("shrink lease %s: %w", leaseID, err)
+			return fmt.Errorf("shrink lease %s: %w", leaseID, err)
 		}
 		t := transfer{
 			id: id.New("trf"), kind: kindRelease, reference: "Part of lease " + leaseID, actor: balanceapi.Host, at: s.now(),
 			legs: []leg{{customerID, leased, -amount}, {customerID, available, amount}},
 		}
 		if _, err := post(ctx, tx, t); err != nil {
-			return out, err
+			return err
 		}
-		return out, s.repay(ctx, tx, t.id, customerID)
+		return s.repay(ctx, tx, t.id, customerID)
 	})
-	return err
 }
 
 // CloseLease implements balanceapi.Service. Closing again changes nothing.

@@ -21,7 +21,7 @@ type model struct {
 }
 
 type modelLease struct {
-	id, customer    string
+	*holding
 	amount, charged money.Micros
 	closed          bool
 }
@@ -121,7 +121,8 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 		"lease": func(rt *rapid.T) {
 			who, need := customer.Draw(rt, "customer"), amount.Draw(rt, "need")
 			want := need + amount.Draw(rt, "more")
-			granted, err := s.Lease(ctx, who, "", "gw", need, want)
+			g := hold(s, "gw", who)
+			granted, err := g.ask(ctx, need, want)
 			expect(err, true)
 			expected := money.Micros(0)
 			if m.free[who] >= need {
@@ -132,8 +133,35 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 			}
 			if expected > 0 {
 				m.free[who] -= expected
-				m.leases = append(m.leases, &modelLease{id: granted.ID, customer: who, amount: expected})
+				m.leases = append(m.leases, &modelLease{holding: g, amount: expected})
 			}
+		},
+		"extend": func(rt *rapid.T) {
+			l, need := lease(rt), amount.Draw(rt, "need")
+			want := need + amount.Draw(rt, "more")
+			if rapid.Bool().Draw(rt, "the answer is lost") {
+				_, err := s.Lease(ctx, l.request(need, want))
+				expect(err, true)
+			} else {
+				granted, err := l.ask(ctx, need, want)
+				expect(err, true)
+				if !l.closed && granted.Granted < need && m.free[l.customer] >= need {
+					rt.Fatalf("granted %d of %d", granted.Granted, need)
+				}
+			}
+			if l.closed {
+				return
+			}
+			var held int64
+			if err := h.db.QueryRow(ctx, `SELECT amount FROM ledger_leases WHERE id = $1`, l.lease).Scan(&held); err != nil {
+				rt.Fatal(err)
+			}
+			fresh := money.Micros(held) - l.amount
+			if fresh < 0 || fresh > want {
+				rt.Fatalf("%d were added, wanted were %d", fresh, want)
+			}
+			l.amount += fresh
+			m.free[l.customer] -= fresh
 		},
 		"serve": func(rt *rapid.T) {
 			l := lease(rt)
@@ -141,7 +169,7 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 			if price == 0 {
 				rt.Skip("the lease is spent")
 			}
-			refused := h.serve(rt, ctx, l.customer, l.id, price, 1)
+			refused := h.serve(rt, ctx, l.customer, l.lease, price, 1)
 			if (len(refused) > 0) != l.closed {
 				rt.Fatalf("refused %v on a lease that is closed: %t", refused, l.closed)
 			}
@@ -162,7 +190,7 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 			if n >= l.amount-l.charged {
 				rt.Skip("a gateway returns what it has, and keeps some")
 			}
-			expect(s.Return(ctx, l.id, n), true)
+			expect(l.giveBack(ctx, n), true)
 			if !l.closed {
 				l.amount -= n
 				m.free[l.customer] += n
@@ -171,7 +199,7 @@ func runModel(rt *rapid.T, t *testing.T, h *house, prefix string) {
 		},
 		"close": func(rt *rapid.T) {
 			l := lease(rt)
-			expect(s.CloseLease(ctx, l.id), true)
+			expect(s.CloseLease(ctx, l.lease), true)
 			if !l.closed {
 				l.closed = true
 				m.free[l.customer] += l.amount - l.charged

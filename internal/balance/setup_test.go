@@ -141,3 +141,33 @@ var keys = func() func() string {
 		return fmt.Sprint("k", i)
 	}
 }()
+
+// holding is what a gateway knows of its lease of a customer's money.
+type holding struct {
+	service                 balanceapi.Service
+	customer, holder, lease string
+	turn                    int64
+	granted                 money.Micros
+}
+
+func hold(s balanceapi.Service, holder, customer string) *holding {
+	return &holding{service: s, customer: customer, holder: holder, lease: id.New("lse")}
+}
+
+// request is the next one of the gateway.
+func (g *holding) request(need, want money.Micros) balanceapi.LeaseRequest {
+	g.turn++
+	return balanceapi.LeaseRequest{CustomerID: g.customer, LeaseID: g.lease, Holder: g.holder, Turn: g.turn, Granted: g.granted, Need: need, Want: want}
+}
+
+func (g *holding) ask(ctx context.Context, need, want money.Micros) (balanceapi.Lease, error) {
+	lease, err := g.service.Lease(ctx, g.request(need, want))
+	g.granted += lease.Granted
+	return lease, err
+}
+
+func (g *holding) giveBack(ctx context.Context, amount money.Micros) error {
+	g.turn++
+	g.granted -= amount
+	return g.service.Return(ctx, g.lease, g.turn, amount)
+}

@@ -25,7 +25,6 @@ import (
 	"m3o/internal/keys/keysapi"
 	"m3o/internal/keys/keysapi/keysapifakes"
 	"m3o/internal/limit"
-	"m3o/internal/money"
 	"m3o/internal/publicapi/publicapiapi"
 	"m3o/internal/publicapi/publicapiapi/publicapiapifakes"
 	"m3o/internal/usage/usageapi/usageapifakes"
@@ -45,8 +44,8 @@ func newCrowd(tb testing.TB, keys, customers int) *crowd {
 		{Name: "Demo.Paid", Path: "/paid", Price: 10},
 		{Name: "Demo.Pet", Method: "GET", Pattern: "/pets/{id}", Path: "/pets/{id}", Price: 10},
 	}}}}, nil)
-	ledger.LeaseCalls(func(_ context.Context, id, _, _ string, _, want money.Micros) (balanceapi.Lease, error) {
-		return balanceapi.Lease{ID: "lse_" + id, Granted: want, Expires: time.Now().Add(time.Hour)}, nil
+	ledger.LeaseCalls(func(_ context.Context, r balanceapi.LeaseRequest) (balanceapi.Lease, error) {
+		return balanceapi.Lease{ID: r.LeaseID, Granted: r.Want, Expires: time.Now().Add(time.Hour)}, nil
 	})
 	tiers.TierOfReturns(billingapi.Tier{ID: "pro", Rate: 1_000_000, Caps: map[string]int64{"other.call": 1}}, nil)
 	s, err := New(Deps{

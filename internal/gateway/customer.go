@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"m3o/internal/billing/billingapi"
+	"m3o/internal/id"
 	"m3o/internal/limit"
-	"m3o/internal/money"
 )
 
 // customer is what the gateway holds of one customer. Its mutex is held for
@@ -29,29 +29,8 @@ type customer struct {
 	raises     uint64                // grows when the balance does
 	allowances map[string]*allowance // by name; nil: none
 	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none
+	asked      map[string]string     // by name: the lease of an allowance that was asked for and not answered yet; nil: none
 	used       int64                 // the last admission, in Unix nanoseconds
-}
-
-// wallet is the lease of money that pays for calls.
-type wallet struct {
-	lease   string
-	left    money.Micros // neither held nor spent
-	holds   int          // calls in flight that are paid from this lease
-	expires time.Time
-	slice   money.Micros // the last grant: when half of it is left, more is leased in time
-	ahead   time.Time    // no more is leased ahead of need until then
-
-	short      money.Micros  // the balance could not add this much; 0: not known
-	shortUntil time.Time     // how long that is believed
-	balance    *money.Micros // what it was then; nil: not known
-}
-
-// purse is the wallet, made if need be. It is called with mu held.
-func (c *customer) purse() *wallet {
-	if c.wallet == nil {
-		c.wallet = &wallet{}
-	}
-	return c.wallet
 }
 
 // allowance is the gateway's part of a monthly allowance.
@@ -141,6 +120,31 @@ func (c *customer) settleUnit(name, lease string, served bool) {
 	}
 }
 
+// askUnits names the lease of an allowance to ask for: the one that was not answered, if
+// there is one.
+func (c *customer) askUnits(name string) (lease string, repeated bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if lease = c.asked[name]; lease != "" {
+		return lease, true
+	}
+	if c.asked == nil {
+		c.asked = map[string]string{}
+	}
+	lease = id.New("qls")
+	c.asked[name] = lease
+	return lease, false
+}
+
+// unitsAnswered says that the lease asked for was answered.
+func (c *customer) unitsAnswered(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if delete(c.asked, name); len(c.asked) == 0 {
+		c.asked = nil
+	}
+}
+
 // allow puts a newly leased allowance in the place of the one before, or behind it
 // when it was leased ahead of need. It is called with mu held.
 func (c *customer) allow(name string, a *allowance, ahead bool) {
@@ -191,58 +195,4 @@ func (c *customer) retireAll() {
 		c.retire(a.next)
 	}
 	c.allowances = nil
-}
-
-// hold sets a price aside from the lease. known is false when balance must be
-// asked; low is true, once in a while, when it is time to ask for more.
-func (c *customer) hold(price money.Micros, now time.Time) (lease string, known, low bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w := c.wallet
-	if w == nil {
-		return "", false, false
-	}
-	usable := w.lease != "" && now.Before(w.expires)
-	switch {
-	case usable && w.left >= price:
-		w.left -= price
-		w.holds++
-		if low = w.left < w.slice/2 && now.After(w.ahead); low {
-			w.ahead = now.Add(emptyFor)
-		}
-		return w.lease, true, low
-	case (usable || w.lease == "") && w.short > 0 && now.Before(w.shortUntil) && price-w.left >= w.short:
-		return "", true, false
-	}
-	return "", false, false
-}
-
-// balance is what the customer had when it could not pay, nil when that is not known.
-func (c *customer) balance() *money.Micros {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.wallet == nil {
-		return nil
-	}
-	return c.wallet.balance
-}
-
-// pays says whether a lease can still be charged: it has not ended meanwhile, as
-// it may when the process was asleep.
-func (c *customer) pays(lease string, now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.wallet != nil && c.wallet.lease == lease && now.Before(c.wallet.expires.Add(unusedBefore))
-}
-
-// settle ends a hold, of which so much is spent; the rest can be used again.
-func (c *customer) settle(lease string, held, spent money.Micros) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w := c.wallet
-	if w == nil || w.lease != lease { // that lease has ended; its rest went back with it
-		return
-	}
-	w.holds--
-	w.left += held - spent
 }

@@ -16,6 +16,7 @@ import (
 
 	"m3o/internal/billing/billingapi"
 	"m3o/internal/db/dbtest"
+	"m3o/internal/keys/keysapi"
 	"m3o/internal/publicapi/publicapiapi"
 )
 
@@ -152,6 +153,60 @@ func TestATopUpDuringARefusalIsNotOverlooked(t *testing.T) {
 	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
 }
 
+func TestAnAnswerThatGetsLostTakesNoMoneyWithIt(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	key := s.key(nil)
+	s.credit(20_000)
+	for _, lost := range []int{1, 3} { // it would have opened the lease
+		s.set(func() { s.lose = lost })
+		for range lost {
+			want(t, s.call(key, "/v1/demo/paid", "{}"), 503, "v1", "The service is not available, try again in a moment")
+		}
+		for range 2 {
+			want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+		}
+		want(t, s.call(key, "/v1/demo/paid", "{}"), 402, "v1.blocked", "Request blocked. Insufficient credit")
+		s.credit(20_000) // the next lost one would have extended the lease
+	}
+	for range 2 {
+		want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	}
+	s.wantBalance(0)
+}
+
+func TestAnOpeningThatIsNotAnsweredIsGivenBack(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(20_000)
+	s.set(func() { s.lose = 1 })
+	want(t, s.call(s.key(nil), "/v1/demo/paid", "{}"), 503, "v1", "The service is not available, try again in a moment")
+	if _, err := s.balance.Decrement(s.admin(), customer, 20_000, "take back", "k1", true); err != nil {
+		t.Error(err)
+	}
+	s.wantBalance(0)
+}
+
+func TestAnAnswerThatGetsLostTakesNoAllowanceWithIt(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.set(func() { s.tier.Caps = map[string]int64{"demo.free": 3} })
+	key := s.key(nil)
+	s.set(func() { s.lose = 2 })
+	for range 2 {
+		want(t, s.call(key, "/v1/demo/free", "{}"), 503, "v1", "The service is not available, try again in a moment")
+	}
+	for range 3 {
+		want(t, s.call(key, "/v1/demo/free", "{}"), 200, "", "")
+	}
+	want(t, s.call(key, "/v1/demo/free", "{}"), 403, "v1.blocked", "Request blocked. Usage cap exceeded")
+	s.set(func() { s.lose = 1 }) // and its lease has ended before the request is repeated
+	other := s.key(func(r *keysapi.Record) { r.CustomerID = "cus_b" })
+	want(t, s.call(other, "/v1/demo/free", "{}"), 503, "v1", "The service is not available, try again in a moment")
+	s.ahead.Add(int64(time.Hour))
+	want(t, s.call(other, "/v1/demo/free", "{}"), 200, "", "")
+}
+
 func TestARecallDuringALeaseLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))
@@ -254,7 +309,8 @@ func (s *door) sell(h http.HandlerFunc) {
 	s.set(func() {
 		s.catalogue.Version++
 		s.catalogue.APIs = append(s.catalogue.APIs, publicapiapi.Route{Name: "up", Target: up.URL, Endpoints: []publicapiapi.EndpointRoute{
-			{Name: "Up.Call", Path: "/call", Price: 10_000, Timeout: 200 * time.Millisecond},
+			{Name: "Up.Call", Path: "/call", Price: 10_000},
+			{Name: "Up.Brief", Path: "/brief", Price: 10_000, Timeout: 200 * time.Millisecond},
 		}})
 	})
 	if err := s.gateway.OnCatalogueChanged(s.t.Context()); err != nil {
@@ -303,7 +359,7 @@ func TestUpstreamFailuresAreNotCharged(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { close(late) }) // before the server closes, which waits for it
-	want(t, s.call(key, "/v1/up/call?do=never", "{}"), 504, "v1", "The API did not answer in time")
+	want(t, s.call(key, "/v1/up/brief?do=never", "{}"), 504, "v1", "The API did not answer in time")
 	want(t, s.call(key, "/v1/up/call?do=reset", "{}"), 502, "v1", "The API could not be reached")
 	if w := s.call(key, "/v1/up/call?do=fail", "{}"); w.Code != 500 || w.Header().Get("M3O-Price") != "" {
 		t.Errorf("got %d %v", w.Code, w.Header())

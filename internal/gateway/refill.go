@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"m3o/internal/auth"
-	"m3o/internal/balance/balanceapi"
+	"m3o/internal/fault"
 	"m3o/internal/money"
+	"m3o/internal/usage/usageapi"
 )
 
 // How slices are leased.
 const (
 	maxRefills     = 100 // times one call may find its slice used up by others
+	maxRequests    = 10  // for one refill
 	refillLimit    = 5 * time.Second
 	unusedBefore   = 5 * time.Second       // a lease pays for no new call in its last seconds
 	renewBefore    = 15 * time.Second      // leases under calls in flight are renewed in time
@@ -31,7 +33,7 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 	_, err, _ := s.refills.Do(c.id+" "+name, func() (any, error) {
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
-		lease, err := s.usage.LeaseQuota(ctx, c.id, s.holder, name, most, min(quotaSlice, most))
+		lease, err := s.leaseQuota(ctx, c, name, most)
 		if err != nil {
 			return nil, err
 		}
@@ -50,37 +52,76 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 	return err
 }
 
+// leaseQuota asks for a slice of an allowance. A request that was not answered is repeated;
+// if its lease has ended meanwhile, there is another.
+func (s *Service) leaseQuota(ctx context.Context, c *customer, name string, most int64) (usageapi.QuotaLease, error) {
+	r := usageapi.QuotaRequest{CustomerID: c.id, Holder: s.holder, Name: name, Limit: most, Want: min(quotaSlice, most)}
+	for {
+		var repeated bool
+		r.LeaseID, repeated = c.askUnits(name)
+		lease, err := s.usage.LeaseQuota(ctx, r)
+		if err != nil {
+			return lease, err
+		}
+		c.unitsAnswered(name)
+		if lease.ID != "" || !repeated {
+			return lease, nil
+		}
+	}
+}
+
 // refillMoney leases a slice of the balance that lets price be paid, or learns
 // that the balance does not suffice. Callers that meet share one request.
 func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micros) error {
 	_, err, _ := s.refills.Do(c.id, func() (any, error) {
 		ctx, cancel := s.refillContext(ctx)
 		defer cancel()
-		c.mu.Lock()
-		w := c.purse()
-		lease, left, raises := w.lease, w.left, c.raises
-		c.mu.Unlock()
-		need := max(price-left, 0)
-		want := max(money.Micros(s.LeaseSlice()), sliceCalls*price, need)
-		granted, err := s.balance.Lease(ctx, c.id, lease, s.holder, need, want)
-		if err != nil {
-			return nil, err
-		}
-		refused := granted.Granted == 0 && need > 0
-		var balance *money.Micros
-		if refused {
-			balance = s.balanceOf(ctx, c)
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.receive(lease, granted)
-		if refused && c.raises == raises {
-			w := c.purse()
-			w.short, w.shortUntil, w.balance = need, s.now().Add(belief(granted.Elsewhere)), balance
-		}
-		return nil, nil
+		return nil, s.leaseMoney(ctx, c, price, max(money.Micros(s.LeaseSlice()), sliceCalls*price))
 	})
 	return err
+}
+
+// leaseMoney asks for more money until the wallet can pay price. It asks again when the
+// lease has ended, or when a return has overtaken the request.
+func (s *Service) leaseMoney(ctx context.Context, c *customer, price, want money.Micros) error {
+	for range maxRequests {
+		c.mu.Lock()
+		w, raises := c.purse(), c.raises
+		r, fresh := w.request()
+		r.CustomerID, r.Holder, r.Need = c.id, s.holder, max(price-w.left, 0)
+		r.Want = max(want, r.Need)
+		c.mu.Unlock()
+		granted, err := s.balance.Lease(ctx, r)
+		c.mu.Lock()
+		if err == nil {
+			c.receive(r, granted)
+		} else {
+			c.unanswered(r)
+		}
+		c.mu.Unlock()
+		switch {
+		case fault.Is(err, fault.Conflict), err == nil && granted.ID == "" && !fresh:
+			continue
+		case err != nil:
+			return err
+		case granted.Granted < r.Need:
+			s.believe(ctx, c, raises, r.Need-granted.Granted, belief(granted.Elsewhere))
+		}
+		return nil
+	}
+	return unavailable(nil)
+}
+
+// believe remembers for a while that the balance could not add so much, unless it has been
+// raised meanwhile.
+func (s *Service) believe(ctx context.Context, c *customer, raises uint64, short money.Micros, period time.Duration) {
+	balance := s.balanceOf(ctx, c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.raises == raises {
+		w := c.purse()
+		w.short, w.shortUntil, w.balance = short, s.now().Add(period), balance
+	}
 }
 
 // belief is how long it is believed that nothing is left.
@@ -102,24 +143,6 @@ func (s *Service) balanceOf(ctx context.Context, c *customer) *money.Micros {
 	return &current
 }
 
-// receive puts what balance has granted into the wallet. asked is the lease that
-// was to be extended. It is called with mu held.
-func (c *customer) receive(asked string, granted balanceapi.Lease) {
-	w := c.purse()
-	switch {
-	case w.lease != asked && granted.ID == asked:
-		return // given back meanwhile: what was added to it goes back with it
-	case granted.ID != w.lease: // the old one, if any, has ended elsewhere
-		*w = wallet{lease: granted.ID}
-	}
-	w.left += granted.Granted
-	if granted.Granted > 0 {
-		w.slice = granted.Granted
-	}
-	w.expires = granted.Expires.Add(-unusedBefore)
-	w.short, w.balance = 0, nil
-}
-
 // inTime leases ahead of need, while calls go on.
 func (s *Service) inTime(ctx context.Context, refill func(context.Context) error) {
 	ctx = context.WithoutCancel(ctx)
@@ -139,48 +162,30 @@ func (s *Service) refillContext(ctx context.Context) (context.Context, context.C
 // giveBack ends the lease of a customer, when no call in flight is paid from it:
 // what was charged on it is recorded first. It reports false when calls are in flight.
 func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
-	c.mu.Lock()
-	w := c.wallet
-	if w != nil && w.lease != "" && w.holds > 0 {
-		c.mu.Unlock()
-		return false, nil
-	}
-	c.wallet = nil
-	c.mu.Unlock()
-	if w == nil || w.lease == "" {
-		return true, nil
+	w, lease, taken := c.takeWallet()
+	if !taken || lease == "" {
+		return taken, nil
 	}
 	if err := s.recorder.flush(ctx); err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.wallet == nil || c.wallet.lease == "" {
-			c.wallet = w
-		}
+		c.putBack(w)
 		return true, err
 	}
-	return true, s.balance.CloseLease(ctx, w.lease)
+	err := s.balance.CloseLease(ctx, lease)
+	if err != nil && w.lease == "" {
+		s.log.Warn("a lease that may have been opened is left to its end", "lease", lease, "error", err)
+		err = nil
+	}
+	return true, err
 }
 
 // giveBackUnused gives back what no call in flight is paid from, and keeps the lease for
 // those that are.
 func (s *Service) giveBackUnused(ctx context.Context, c *customer) error {
-	lease, unused := c.takeUnused()
+	lease, turn, unused := c.takeUnused()
 	if unused == 0 {
 		return nil
 	}
-	return s.balance.Return(ctx, lease, unused) // if that fails, it comes back with the end of the lease
-}
-
-// takeUnused takes what is not held out of the wallet, while calls in flight hold some.
-func (c *customer) takeUnused() (lease string, unused money.Micros) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w := c.wallet
-	if w == nil || w.lease == "" || w.holds == 0 || w.left <= 0 {
-		return "", 0
-	}
-	unused, w.left = w.left, 0
-	return w.lease, unused
+	return s.balance.Return(ctx, lease, turn, unused) // what that does not bring back is granted again
 }
 
 // giveBackAllowances gives back what is unused of a customer's allowances, except
@@ -305,7 +310,7 @@ func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
 		}
 	}
 	if renew {
-		return s.renewMoney(ctx, c, lease)
+		return s.renewMoney(ctx, c)
 	}
 	return nil
 }
@@ -331,18 +336,7 @@ func (c *customer) ending(before time.Time) map[string]int64 {
 }
 
 // renewMoney renews the lease that pays for calls in flight.
-func (s *Service) renewMoney(ctx context.Context, c *customer, lease string) error {
-	_, err, _ := s.refills.Do(c.id, func() (any, error) {
-		granted, err := s.balance.Lease(ctx, c.id, lease, s.holder, 0, 0)
-		if err != nil {
-			return nil, err
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.wallet != nil && c.wallet.lease == lease {
-			c.receive(lease, granted)
-		}
-		return nil, nil
-	})
+func (s *Service) renewMoney(ctx context.Context, c *customer) error {
+	_, err, _ := s.refills.Do(c.id, func() (any, error) { return nil, s.leaseMoney(ctx, c, 0, 0) })
 	return err
 }

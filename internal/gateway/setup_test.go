@@ -69,6 +69,7 @@ type door struct {
 	ahead  atomic.Int64 // of the house's clock, in nanoseconds
 	leases atomic.Int64 // how often balance was asked for a lease, and has decided
 	leased func()       // called once, after balance has decided on a lease and before the gateway hears of it
+	lose   int          // so many answers of balance and usage to requests for leases get lost
 }
 
 const customer = "cus_a"
@@ -169,7 +170,7 @@ func (s *door) open() {
 	})
 	g, err := gateway.New(gateway.Deps{
 		Bus: s.bus, Config: config.Map{"gateway.UpstreamNetworks": `["127.0.0.0/8","::1/128"]`}, Metrics: prometheus.NewRegistry(), Log: s.log, Now: s.now, Secret: houseSecret(), Journal: s.journal,
-		Keys: keys, PublicAPI: catalogue, Usage: s.usage, Balance: toldLate{s.balance, s}, Billing: tiers, Revalidate: s.every, Limits: s.limits,
+		Keys: keys, PublicAPI: catalogue, Usage: untold{s.usage, s}, Balance: toldLate{s.balance, s}, Billing: tiers, Revalidate: s.every, Limits: s.limits,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -193,8 +194,8 @@ type toldLate struct {
 	door *door
 }
 
-func (b toldLate) Lease(ctx context.Context, customerID, leaseID, holder string, need, want money.Micros) (balanceapi.Lease, error) {
-	lease, err := b.Service.Lease(ctx, customerID, leaseID, holder, need, want)
+func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (balanceapi.Lease, error) {
+	lease, err := b.Service.Lease(ctx, r)
 	b.door.leases.Add(1)
 	b.door.mu.Lock()
 	happens := b.door.leased
@@ -203,7 +204,32 @@ func (b toldLate) Lease(ctx context.Context, customerID, leaseID, holder string,
 	if happens != nil {
 		happens()
 	}
+	if b.door.loses() {
+		return balanceapi.Lease{}, fault.New(fault.Unavailable, "no answer")
+	}
 	return lease, err
+}
+
+// untold is usage with answers that get lost.
+type untold struct {
+	usageapi.Service
+	door *door
+}
+
+func (u untold) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (usageapi.QuotaLease, error) {
+	lease, err := u.Service.LeaseQuota(ctx, r)
+	if u.door.loses() {
+		return usageapi.QuotaLease{}, fault.New(fault.Unavailable, "no answer")
+	}
+	return lease, err
+}
+
+// loses says whether an answer gets lost.
+func (s *door) loses() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose--
+	return s.lose >= 0
 }
 
 func (s *door) answer(h http.HandlerFunc) { s.target.Store(&h) }

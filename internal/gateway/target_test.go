@@ -43,7 +43,7 @@ func (s *door) raw(units publicapiapi.Units, do func(net.Conn)) {
 		}
 	}()
 	s.publish(publicapiapi.Route{Name: "raw", Target: "http://" + listener.Addr().String(), Endpoints: []publicapiapi.EndpointRoute{
-		{Name: "Raw.Call", Path: "/call", Price: 10_000, Units: units, Timeout: 200 * time.Millisecond},
+		{Name: "Raw.Call", Path: "/call", Price: 10_000, Units: units, Timeout: time.Second},
 	}})
 }
 

@@ -171,21 +171,36 @@ const unusedByOthersSQL = `
 
 // unusedByOthers is how much of an allowance other holders have not used up, as far as
 // that is known here.
-func unusedByOthers(ctx context.Context, tx *db.Tx, a allowance, now time.Time) (units int64, err error) {
-	err = tx.QueryRow(ctx, unusedByOthersSQL, a.customerID, month(now), a.name, db.Micro(now), a.holder).Scan(&units)
+func unusedByOthers(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, now time.Time) (units int64, err error) {
+	err = tx.QueryRow(ctx, unusedByOthersSQL, r.CustomerID, month(now), r.Name, db.Micro(now), r.Holder).Scan(&units)
 	if err != nil {
-		return 0, fmt.Errorf("add up what others hold of %s: %w", a.name, err)
+		return 0, fmt.Errorf("add up what others hold of %s: %w", r.Name, err)
 	}
 	return units, nil
+}
+
+const grantedSQL = `SELECT granted, expires_at FROM usage_quota_leases WHERE id = $1 AND customer_id = $2 AND name = $3 AND holder = $4`
+
+// granted is what a request was granted when it came before.
+func granted(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest) (units int64, expires time.Time, found bool, err error) {
+	var until int64
+	err = tx.QueryRow(ctx, grantedSQL, r.LeaseID, r.CustomerID, r.Name, r.Holder).Scan(&units, &until)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, time.Time{}, false, nil
+	}
+	if err != nil {
+		return 0, time.Time{}, false, fmt.Errorf("look for lease %s: %w", r.LeaseID, err)
+	}
+	return units, db.Time(until), true, nil
 }
 
 const insertQuotaLeaseSQL = `
 	INSERT INTO usage_quota_leases (id, customer_id, month, name, granted, used, expires_at, holder) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)`
 
-func insertQuotaLease(ctx context.Context, tx *db.Tx, a allowance, month string, lease usageapi.QuotaLease) error {
-	_, err := tx.Exec(ctx, insertQuotaLeaseSQL, lease.ID, a.customerID, month, a.name, lease.Granted, db.Micro(lease.Expires), a.holder)
+func insertQuotaLease(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, month string, lease usageapi.QuotaLease) error {
+	_, err := tx.Exec(ctx, insertQuotaLeaseSQL, lease.ID, r.CustomerID, month, r.Name, lease.Granted, db.Micro(lease.Expires), r.Holder)
 	if err != nil {
-		return fmt.Errorf("lease allowance %s: %w", a.name, err)
+		return fmt.Errorf("lease allowance %s: %w", r.Name, err)
 	}
 	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"m3o/internal/db"
 	"m3o/internal/db/idempotency"
 	"m3o/internal/fault"
-	"m3o/internal/id"
 	"m3o/internal/money"
 	"m3o/internal/page"
 	"m3o/internal/usage/usageapi"
@@ -296,22 +295,27 @@ const (
 // errElsewhere says that others hold some of the allowance.
 var errElsewhere = errors.New("other gateways hold a part of the allowance")
 
-// LeaseQuota implements usageapi.Service. A lease whose answer gets lost comes
-// back when it expires.
-func (s *Service) LeaseQuota(ctx context.Context, customerID, holder, name string, limit, want int64) (usageapi.QuotaLease, error) {
-	if want <= 0 {
-		return usageapi.QuotaLease{}, fault.BadField("want", "must be above zero")
+// LeaseQuota implements usageapi.Service. Of a lease that has ended nothing is granted again.
+func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (lease usageapi.QuotaLease, err error) {
+	switch {
+	case r.LeaseID == "":
+		return lease, fault.BadField("leaseID", "must name the lease to be granted")
+	case r.Want <= 0:
+		return lease, fault.BadField("want", "must be above zero")
 	}
 	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
-		out, err := idempotency.Tx(db.Relaxed(ctx), s.db, func(tx *db.Tx) (usageapi.LeaseQuotaOut, error) {
-			lease, err := s.leaseQuota(ctx, tx, allowance{customerID, holder, name}, limit, want, recalls)
-			return usageapi.LeaseQuotaOut{Lease: lease}, err
+		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
+			lease, err = s.leaseQuota(ctx, tx, r, recalls)
+			return err
 		})
-		if !errors.Is(err, errElsewhere) {
-			return out.Lease, err
+		switch {
+		case err == nil:
+			return lease, nil
+		case !errors.Is(err, errElsewhere):
+			return usageapi.QuotaLease{}, err
 		}
-		if err := s.trigger.OnQuotaRecall(ctx, customerID, name, holder).Err(); err != nil {
-			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", customerID, "allowance", name, "error", err)
+		if err := s.trigger.OnQuotaRecall(ctx, r.CustomerID, r.Name, r.Holder).Err(); err != nil {
+			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "allowance", r.Name, "error", err)
 		}
 		if recalls == 0 {
 			continue
@@ -324,28 +328,36 @@ func (s *Service) LeaseQuota(ctx context.Context, customerID, holder, name strin
 	}
 }
 
-// allowance is who wants some of which allowance.
-type allowance struct{ customerID, holder, name string }
-
 // leaseQuota grants what is left, errElsewhere if that is nothing and others may have
-// some. Of what several want, one leaves half to the others.
-func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, a allowance, limit, want int64, recalls int) (usageapi.QuotaLease, error) {
+// some. Of what several want, one leaves half to the others. recalls is how often those
+// have been asked to give back.
+func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, recalls int) (usageapi.QuotaLease, error) {
 	now := s.now()
 	_, monthEnd := monthTimes(now)
-	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL)}
+	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL).Truncate(time.Microsecond)}
 	if lease.Expires.After(monthEnd) {
 		lease.Expires = monthEnd
 	}
-	used, err := lockAllowance(ctx, tx, a.customerID, a.name, now)
+	used, err := lockAllowance(ctx, tx, r.CustomerID, r.Name, now)
 	if err != nil {
 		return usageapi.QuotaLease{}, err
 	}
-	others, err := unusedByOthers(ctx, tx, a, now)
+	others, err := unusedByOthers(ctx, tx, r, now)
 	if err != nil {
 		return usageapi.QuotaLease{}, err
 	}
 	lease.Elsewhere = others > 0
-	left := max(limit-used, 0)
+	units, expires, found, err := granted(ctx, tx, r)
+	if err != nil {
+		return usageapi.QuotaLease{}, err
+	}
+	if found {
+		if now.Before(expires) {
+			lease.ID, lease.Granted, lease.Expires = r.LeaseID, units, expires
+		}
+		return lease, nil
+	}
+	left := max(r.Limit-used, 0)
 	switch {
 	case left == 0 && others > 0 && recalls < maxRecalls:
 		return usageapi.QuotaLease{}, errElsewhere
@@ -354,8 +366,8 @@ func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, a allowance, limit,
 	case others > 0 || recalls > 0:
 		left -= left / 2
 	}
-	lease.ID, lease.Granted = id.New("qls"), min(want, left)
-	return lease, insertQuotaLease(ctx, tx, a, month(now), lease)
+	lease.ID, lease.Granted = r.LeaseID, min(r.Want, left)
+	return lease, insertQuotaLease(ctx, tx, r, month(now), lease)
 }
 
 // KeepQuota implements usageapi.Service. Keeping the same again changes nothing

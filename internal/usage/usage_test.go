@@ -20,6 +20,7 @@ import (
 	"m3o/internal/db"
 	"m3o/internal/db/dbtest"
 	"m3o/internal/fault"
+	"m3o/internal/id"
 	"m3o/internal/rpc/rpctest"
 	"m3o/internal/usage"
 	"m3o/internal/usage/usageapi"
@@ -256,6 +257,37 @@ func TestRecordingAndClosingThatRaceAgree(t *testing.T) {
 	})
 }
 
+// request is a gateway's for a new lease of an allowance of cus_a.
+func request(holder, name string, limit, units int64) usageapi.QuotaRequest {
+	return usageapi.QuotaRequest{CustomerID: "cus_a", LeaseID: id.New("qls"), Holder: holder, Name: name, Limit: limit, Want: units}
+}
+
+func TestALeaseOfAnAllowanceIsGrantedOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s, r := newRoom(t, d)
+		ctx := t.Context()
+		ask := request("gw_a", usageapi.FreeCalls, 10, 8)
+		lease, err := s.LeaseQuota(ctx, ask)
+		if err != nil || lease.Granted != 8 || lease.ID != ask.LeaseID {
+			t.Fatalf("%+v %v", lease, err)
+		}
+		if again, err := s.LeaseQuota(ctx, ask); err != nil || again != lease { // its answer got lost
+			t.Fatalf("%+v, want %+v (%v)", again, lease, err)
+		}
+		if rest, err := s.LeaseQuota(ctx, request("gw_a", usageapi.FreeCalls, 10, 8)); err != nil || rest.Granted != 2 {
+			t.Fatalf("%+v %v", rest, err)
+		}
+		r.clock.set(lease.Expires)
+		if again, err := s.LeaseQuota(ctx, ask); err != nil || again.Granted != 0 || again.ID != "" {
+			t.Fatalf("a lease that has ended: %+v %v", again, err)
+		}
+		if _, err := s.LeaseQuota(ctx, usageapi.QuotaRequest{CustomerID: "cus_a", Name: usageapi.FreeCalls, Want: 1}); !fault.Is(err, fault.Invalid) {
+			t.Errorf("a lease without a name: %v", err)
+		}
+	})
+}
+
 func TestAnAllowanceIsNeverLeasedBeyondItsLimit(t *testing.T) {
 	each(t, func(t *testing.T, s usageapi.Service, r *room) {
 		ctx := t.Context()
@@ -263,7 +295,7 @@ func TestAnAllowanceIsNeverLeasedBeyondItsLimit(t *testing.T) {
 		grants := make(chan usageapi.QuotaLease, 20)
 		for range 20 {
 			wait.Go(func() {
-				lease, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.FreeCalls, 50, 7)
+				lease, err := s.LeaseQuota(ctx, request("gw_a", usageapi.FreeCalls, 50, 7))
 				if err != nil {
 					t.Error(err)
 				}
@@ -285,7 +317,7 @@ func TestAnAllowanceIsNeverLeasedBeyondItsLimit(t *testing.T) {
 		if sum > 50 {
 			t.Fatalf("%d of 50 were leased", sum)
 		}
-		if more, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.FreeCalls, 50, 7); err != nil || sum == 50 && more.Granted != 0 {
+		if more, err := s.LeaseQuota(ctx, request("gw_a", usageapi.FreeCalls, 50, 7)); err != nil || sum == 50 && more.Granted != 0 {
 			t.Fatalf("%+v %v", more, err)
 		}
 	})
@@ -296,14 +328,14 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s, r := newRoom(t, d)
 		ctx := t.Context()
-		lease, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 8)
+		lease, err := s.LeaseQuota(ctx, request("gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 8))
 		if err != nil || lease.Granted != 8 {
 			t.Fatalf("%+v %v", lease, err)
 		}
 		record(t, s, r.calls(0, 3, func(c *usageapi.Call) { c.Price, c.Quotas = 0, []string{lease.ID} }), 0)
 		left := func(want int64) {
 			t.Helper()
-			if more, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil || more.Granted != want {
+			if more, err := s.LeaseQuota(ctx, request("gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100)); err != nil || more.Granted != want {
 				t.Fatalf("granted %d, want %d (%v)", more.Granted, want, err)
 			} else if more.ID != "" {
 				if _, err := s.KeepQuota(ctx, map[string]int64{more.ID: 0}); err != nil {
@@ -320,7 +352,7 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		left(7)
-		if _, err := s.LeaseQuota(ctx, "cus_a", "gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100); err != nil {
+		if _, err := s.LeaseQuota(ctx, request("gw_a", usageapi.EndpointQuota+"Demo.Paid", 10, 100)); err != nil {
 			t.Fatal(err)
 		}
 		left(0)
@@ -334,7 +366,7 @@ func TestAllowancesCountWhatIsUsedAndComeBackWhenTheyExpire(t *testing.T) {
 func TestWhatOthersCanDoWithoutOfAnAllowanceIsUsedUpFirst(t *testing.T) {
 	each(t, func(t *testing.T, s usageapi.Service, r *room) {
 		ctx := t.Context()
-		first, err := s.LeaseQuota(ctx, "cus_a", "gw_1", usageapi.FreeCalls, 100, 1000)
+		first, err := s.LeaseQuota(ctx, request("gw_1", usageapi.FreeCalls, 100, 1000))
 		if err != nil || first.Granted != 100 || first.Elsewhere {
 			t.Fatalf("alone it is given all: %+v, %v", first, err)
 		}
@@ -344,18 +376,18 @@ func TestWhatOthersCanDoWithoutOfAnAllowanceIsUsedUpFirst(t *testing.T) {
 			_, err := s.KeepQuota(ctx, map[string]int64{first.ID: 30}) // which calls in flight use
 			return err
 		}))
-		second, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+		second, err := s.LeaseQuota(ctx, request("gw_2", usageapi.FreeCalls, 100, 1000))
 		if err != nil || second.Granted != 35 || !second.Elsewhere || len(asked) != 1 || asked[0] != "cus_a free gw_2" {
 			t.Fatalf("half of what comes back is left to the others: %+v, %v, asked %q", second, err, asked)
 		}
 		for left := int64(35); left > 0; { // as the one who alone wants more
-			more, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+			more, err := s.LeaseQuota(ctx, request("gw_2", usageapi.FreeCalls, 100, 1000))
 			if err != nil || more.Granted != left-left/2 {
 				t.Fatalf("%+v, %v, with %d left", more, err, left)
 			}
 			left -= more.Granted
 		}
-		none, err := s.LeaseQuota(ctx, "cus_a", "gw_2", usageapi.FreeCalls, 100, 1000)
+		none, err := s.LeaseQuota(ctx, request("gw_2", usageapi.FreeCalls, 100, 1000))
 		if err != nil || none.Granted != 0 || !none.Elsewhere || len(asked) < 2 {
 			t.Fatalf("others hold it and cannot do without: %+v, %v, asked %q", none, err, asked)
 		}
@@ -366,7 +398,7 @@ func TestALeaseOfAnAllowanceEndsWithTheMonth(t *testing.T) {
 	t.Parallel()
 	s, r := newRoom(t, dbtest.SQLite(t))
 	r.clock.set(at("2026-03-31T23:59:50Z"))
-	lease, err := s.LeaseQuota(t.Context(), "cus_a", "gw_a", usageapi.FreeCalls, 100, 10)
+	lease, err := s.LeaseQuota(t.Context(), request("gw_a", usageapi.FreeCalls, 100, 10))
 	if err != nil || !lease.Expires.Equal(at("2026-04-01T00:00:00Z")) {
 		t.Fatalf("%+v %v", lease, err)
 	}

@@ -3,8 +3,8 @@
 package usage
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "c6c54ce9836f"
+const Version = "1d735ff62cc6"
 
 //m3o:reads internal/money
-//m3o:docs Charged=190afa7d CloseLease=81ba9999 KeepQuota=54e1d3e4 LeaseQuota=398c1a6d ListRecords=541fb242 OnCustomers=5371d01b Read=27ded602 ReadMonthlyTotal=3bb48940 Record=af5023e7
-//m3o:made f4d8aa670d74f6203dde18a1508ee3f9
+//m3o:docs Charged=190afa7d CloseLease=81ba9999 KeepQuota=54e1d3e4 LeaseQuota=ddf51bbc ListRecords=541fb242 OnCustomers=5371d01b Read=27ded602 ReadMonthlyTotal=3bb48940 Record=af5023e7
+//m3o:made 46aecccde78f03e1b58f727aebea5635

@@ -9,8 +9,8 @@ import (
 	"m3o/test/split/proxy"
 )
 
-// recoveryLimit is how long the system may take, when a fault is over, until every gateway serves and money can
-// be paid in.
+// recoveryLimit is how long the system may take, when a fault is over, until every gateway serves, money can be paid in,
+// and the last of a customer's credit can be spent.
 const recoveryLimit = 30 * time.Second
 
 // How long faults last.
@@ -154,10 +154,6 @@ func TestKillsOfEveryService(t *testing.T) {
 	}
 }
 
-// leasesEnd is how long money may be out of reach that was leased to a gateway which never learned of it: until the lease
-// ends, after a minute, and is closed.
-const leasesEnd = 2 * time.Minute
-
 // afterwards is how long the load goes on when every gateway serves again.
 const afterwards = time.Second
 
@@ -175,7 +171,7 @@ func (d *deployment) strike(t *testing.T, m *market, f fault) {
 	recovery := time.Since(over)
 	last(t, afterwards)
 	call, deposit := l.longestGaps()
-	eventually(t, leasesEnd, "the poor shopper to spend everything", func() bool { return l.poor.count()+l.poor.lost() >= poorCalls })
+	eventually(t, recoveryLimit, "the poor shopper to spend everything", func() bool { return l.poor.count()+l.poor.lost() >= poorCalls })
 	spent := time.Since(over)
 	l.stop()
 	row := d.outcome(t, f.name, m, l)

@@ -78,8 +78,8 @@ make faults
   was under way arrives when it is over. A slow link takes 100 ms each way.
 - *Longest gap*: the longest time without a served call, and without an acknowledged deposit. *Recovery*: from the end of the fault (the link is mended, the engine takes connections, the process is started) until every
   gateway has served a call, and a deposit was acknowledged, that began after it, and every process says that it is ready. At most 30 s are allowed.
-- *Last credit*: from the end of the fault until the customer with little has spent everything, at two calls in %v, so not before it has made its calls. When the answer to a gateway that asked for a lease is lost,
-  that money is out of reach until the lease ends, which takes a minute; at most %v are allowed.
+- *Last credit*: from the end of the fault until the customer with little has spent everything, at two calls in %v, so not before it has made its calls. At most %v are
+  allowed.
 - *Books*: each answered call is recorded once and charged once at the price that its answer named; no refused call is; of those whose answer never came, at most each one once, and for
   the HTTP server only those that it has served. Balance, ledger entries and deposits agree, the ledger sums to 0, nobody owes, the customer with little has spent all of it and not
   more, no event is a dead letter. *After* is how long that took when the load had ended: what a killed process had in hand is taken over when its lease has ended (10 s for
@@ -98,7 +98,7 @@ const heading = `
 // write writes the figures as Markdown.
 func (o *outcomes) write(file string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, preface, callers, pace, poorCalls, pace, leasesEnd)
+	fmt.Fprintf(&text, preface, callers, pace, poorCalls, pace, recoveryLimit)
 	for _, of := range []topology{oneProcess, twoGateways, restTwice, eachAlone} {
 		fmt.Fprintf(&text, heading, strings.ToUpper(of.name[:1])+of.name[1:])
 		for _, r := range o.all {

@@ -34,10 +34,10 @@ type Service interface {
 	Decrement(ctx context.Context, customerID string, delta Micros, reference string, idempotencyKey string, visible bool) (newBalance Micros, err error)
 	// Transfer: moves money from one customer to another, at once or not at all.
 	Transfer(ctx context.Context, fromID string, toID string, amount Micros, reference string, idempotencyKey string, visible bool) (err error)
-	// Lease: moves money from available to leased - at least need, want if there is as much; nothing when need cannot be met, also not with what other holders can do without. An open lease named by leaseID is extended.
-	Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error)
-	// Return: moves money that its holder does not need from a lease back to available. Some of the lease must stay.
-	Return(ctx context.Context, leaseID string, amount Micros) (err error)
+	// Lease: moves money from available to leased - at least what is needed, what is wanted if there is as much; nothing when the need cannot be met, also not with what other holders can do without. An open lease is extended.
+	Lease(ctx context.Context, request LeaseRequest) (lease Lease, err error)
+	// Return: moves money that its holder does not need from a lease back to available, unless a later turn has come first. Some of the lease must stay.
+	Return(ctx context.Context, leaseID string, turn int64, amount Micros) (err error)
 	// CloseLease: ends a lease - what was charged on it is revenue, the rest is available again.
 	CloseLease(ctx context.Context, leaseID string) (err error)
 	// CloseLeases: closes every open lease of a holder; a gateway that starts anew asks for it after it has handed in its journal.
@@ -149,11 +149,7 @@ func fnTransfer() rpc.Function {
 
 // LeaseIn are the arguments of Lease.
 type LeaseIn struct {
-	CustomerID string `json:"customer_id"`
-	LeaseID    string `json:"lease_id"`
-	Holder     string `json:"holder"`
-	Need       Micros `json:"need"`
-	Want       Micros `json:"want"`
+	Request LeaseRequest `json:"request"`
 }
 
 // LeaseOut are the results of Lease.
@@ -168,6 +164,7 @@ func fnLease() rpc.Function {
 // ReturnIn are the arguments of Return.
 type ReturnIn struct {
 	LeaseID string `json:"lease_id"`
+	Turn    int64  `json:"turn"`
 	Amount  Micros `json:"amount"`
 }
 
@@ -238,11 +235,11 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 		rpc.Unary(fnLease(), func(ctx context.Context, in *LeaseIn) (out LeaseOut, err error) {
-			out.Lease, err = s.Lease(ctx, in.CustomerID, in.LeaseID, in.Holder, in.Need, in.Want)
+			out.Lease, err = s.Lease(ctx, in.Request)
 			return out, err
 		}),
 		rpc.Unary(fnReturn(), func(ctx context.Context, in *ReturnIn) (out ReturnOut, err error) {
-			err = s.Return(ctx, in.LeaseID, in.Amount)
+			err = s.Return(ctx, in.LeaseID, in.Turn, in.Amount)
 			return out, err
 		}),
 		rpc.Unary(fnCloseLease(), func(ctx context.Context, in *CloseLeaseIn) (out CloseLeaseOut, err error) {
@@ -292,12 +289,12 @@ func (Unassigned) Transfer(ctx context.Context, fromID string, toID string, amou
 }
 
 // Lease is not available.
-func (Unassigned) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error) {
+func (Unassigned) Lease(ctx context.Context, request LeaseRequest) (lease Lease, err error) {
 	return lease, rpc.NotAssigned(Host)
 }
 
 // Return is not available.
-func (Unassigned) Return(ctx context.Context, leaseID string, amount Micros) (err error) {
+func (Unassigned) Return(ctx context.Context, leaseID string, turn int64, amount Micros) (err error) {
 	return rpc.NotAssigned(Host)
 }
 
@@ -359,14 +356,14 @@ func (c Client) Transfer(ctx context.Context, fromID string, toID string, amount
 }
 
 // Lease calls the function of that name.
-func (c Client) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) (lease Lease, err error) {
-	out, err := rpc.Call[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{CustomerID: customerID, LeaseID: leaseID, Holder: holder, Need: need, Want: want})
+func (c Client) Lease(ctx context.Context, request LeaseRequest) (lease Lease, err error) {
+	out, err := rpc.Call[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{Request: request})
 	return out.Lease, err
 }
 
 // Return calls the function of that name.
-func (c Client) Return(ctx context.Context, leaseID string, amount Micros) (err error) {
-	_, err = rpc.Call[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Amount: amount})
+func (c Client) Return(ctx context.Context, leaseID string, turn int64, amount Micros) (err error) {
+	_, err = rpc.Call[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Turn: turn, Amount: amount})
 	return err
 }
 
@@ -425,13 +422,13 @@ func (c MulticastClient) Transfer(ctx context.Context, fromID string, toID strin
 }
 
 // Lease calls the function of that name and does not wait for the answers.
-func (c MulticastClient) Lease(ctx context.Context, customerID string, leaseID string, holder string, need Micros, want Micros) *rpc.Answers[LeaseOut] {
-	return rpc.Multicast[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{CustomerID: customerID, LeaseID: leaseID, Holder: holder, Need: need, Want: want})
+func (c MulticastClient) Lease(ctx context.Context, request LeaseRequest) *rpc.Answers[LeaseOut] {
+	return rpc.Multicast[LeaseIn, LeaseOut](ctx, c.caller, fnLease(), &LeaseIn{Request: request})
 }
 
 // Return calls the function of that name and does not wait for the answers.
-func (c MulticastClient) Return(ctx context.Context, leaseID string, amount Micros) *rpc.Answers[ReturnOut] {
-	return rpc.Multicast[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Amount: amount})
+func (c MulticastClient) Return(ctx context.Context, leaseID string, turn int64, amount Micros) *rpc.Answers[ReturnOut] {
+	return rpc.Multicast[ReturnIn, ReturnOut](ctx, c.caller, fnReturn(), &ReturnIn{LeaseID: leaseID, Turn: turn, Amount: amount})
 }
 
 // CloseLease calls the function of that name and does not wait for the answers.

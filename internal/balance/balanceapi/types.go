@@ -26,10 +26,22 @@ type Entry struct {
 	Time      time.Time    `json:"time"`
 }
 
+// LeaseRequest is what a gateway wants to be leased. It may be sent again, and answers may
+// get lost: what was granted beyond what the gateway knows of is granted to it first.
+type LeaseRequest struct {
+	CustomerID string       `json:"customerID"`
+	LeaseID    string       `json:"leaseID"` // lse_…, the gateway's choice; a lease that is not there is opened, one that is closed is not
+	Holder     string       `json:"holder"`
+	Turn       int64        `json:"turn"`    // counts the gateway's requests on this lease from 1, returns included; one that comes after a later one is fault.Conflict
+	Granted    money.Micros `json:"granted"` // what the gateway knows to have been granted on it and has not returned
+	Need       money.Micros `json:"need"`
+	Want       money.Micros `json:"want"` // at least Need
+}
+
 // Lease is a slice of a customer's balance that one gateway may spend.
 type Lease struct {
-	ID      string       `json:"id"`      // lse_…; empty when nothing was granted
-	Granted money.Micros `json:"granted"` // by this call
+	ID      string       `json:"id"`      // empty when none is open
+	Granted money.Micros `json:"granted"` // by this call; also what the gateway did not know of
 	Expires time.Time    `json:"expires"`
 
 	Elsewhere bool `json:"elsewhere"` // others hold some of the balance: what was not granted may be available any moment

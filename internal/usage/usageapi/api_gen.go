@@ -30,8 +30,8 @@ type Service interface {
 	ListRecords(ctx context.Context, customerID string, limit int, cursor string) (records []Record, nextCursor string, err error)
 	// Record: records served calls, each request id once. Returns the ids of calls whose lease has been closed; they are not recorded.
 	Record(ctx context.Context, calls []Call) (refused []string, err error)
-	// LeaseQuota: takes up to want units of a monthly allowance, as far as limit leaves any. What other holders can do without is asked for first.
-	LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error)
+	// LeaseQuota: takes units of a monthly allowance, as far as its limit leaves any. What other holders can do without is asked for first.
+	LeaseQuota(ctx context.Context, request QuotaRequest) (lease QuotaLease, err error)
 	// KeepQuota: renews leases of allowances for the units that are still in use, by lease; the rest comes back. Calls that used others must have been recorded.
 	KeepQuota(ctx context.Context, units map[string]int64) (expires time.Time, err error)
 	// Charged: what has been charged on each lease of money, in micro-dollars, every answered call included.
@@ -105,11 +105,7 @@ func fnRecord() rpc.Function {
 
 // LeaseQuotaIn are the arguments of LeaseQuota.
 type LeaseQuotaIn struct {
-	CustomerID string `json:"customer_id"`
-	Holder     string `json:"holder"`
-	Name       string `json:"name"`
-	Limit      int64  `json:"limit"`
-	Want       int64  `json:"want"`
+	Request QuotaRequest `json:"request"`
 }
 
 // LeaseQuotaOut are the results of LeaseQuota.
@@ -189,7 +185,7 @@ func Routes(s Service) []rpc.Route {
 			return out, err
 		}),
 		rpc.Unary(fnLeaseQuota(), func(ctx context.Context, in *LeaseQuotaIn) (out LeaseQuotaOut, err error) {
-			out.Lease, err = s.LeaseQuota(ctx, in.CustomerID, in.Holder, in.Name, in.Limit, in.Want)
+			out.Lease, err = s.LeaseQuota(ctx, in.Request)
 			return out, err
 		}),
 		rpc.Unary(fnKeepQuota(), func(ctx context.Context, in *KeepQuotaIn) (out KeepQuotaOut, err error) {
@@ -233,7 +229,7 @@ func (Unassigned) Record(ctx context.Context, calls []Call) (refused []string, e
 }
 
 // LeaseQuota is not available.
-func (Unassigned) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error) {
+func (Unassigned) LeaseQuota(ctx context.Context, request QuotaRequest) (lease QuotaLease, err error) {
 	return lease, rpc.NotAssigned(Host)
 }
 
@@ -288,8 +284,8 @@ func (c Client) Record(ctx context.Context, calls []Call) (refused []string, err
 }
 
 // LeaseQuota calls the function of that name.
-func (c Client) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease QuotaLease, err error) {
-	out, err := rpc.Call[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{CustomerID: customerID, Holder: holder, Name: name, Limit: limit, Want: want})
+func (c Client) LeaseQuota(ctx context.Context, request QuotaRequest) (lease QuotaLease, err error) {
+	out, err := rpc.Call[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{Request: request})
 	return out.Lease, err
 }
 
@@ -344,8 +340,8 @@ func (c MulticastClient) Record(ctx context.Context, calls []Call) *rpc.Answers[
 }
 
 // LeaseQuota calls the function of that name and does not wait for the answers.
-func (c MulticastClient) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) *rpc.Answers[LeaseQuotaOut] {
-	return rpc.Multicast[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{CustomerID: customerID, Holder: holder, Name: name, Limit: limit, Want: want})
+func (c MulticastClient) LeaseQuota(ctx context.Context, request QuotaRequest) *rpc.Answers[LeaseQuotaOut] {
+	return rpc.Multicast[LeaseQuotaIn, LeaseQuotaOut](ctx, c.caller, fnLeaseQuota(), &LeaseQuotaIn{Request: request})
 }
 
 // KeepQuota calls the function of that name and does not wait for the answers.

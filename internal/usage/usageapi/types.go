@@ -57,9 +57,20 @@ type Day struct {
 	Requests int64  `json:"requests,string"`
 }
 
+// QuotaRequest is what a gateway wants of a monthly allowance. It may be sent again until
+// it is answered: it names the lease, which is granted once.
+type QuotaRequest struct {
+	CustomerID string `json:"customerID"`
+	LeaseID    string `json:"leaseID"` // qls_…, the gateway's choice, another for each lease
+	Holder     string `json:"holder"`
+	Name       string `json:"name"`  // of the allowance
+	Limit      int64  `json:"limit"` // units a month
+	Want       int64  `json:"want"`  // units at most
+}
+
 // QuotaLease is a part of a monthly allowance that one gateway may use up.
 type QuotaLease struct {
-	ID      string    `json:"id"`
+	ID      string    `json:"id"`      // empty when nothing is granted
 	Granted int64     `json:"granted"` // units; 0: the allowance is used up
 	Expires time.Time `json:"expires"` // unused units are the allowance's again
 

@@ -84,15 +84,11 @@ type FakeService struct {
 		result1 balanceapi.Micros
 		result2 error
 	}
-	LeaseStub        func(context.Context, string, string, string, balanceapi.Micros, balanceapi.Micros) (balanceapi.Lease, error)
+	LeaseStub        func(context.Context, balanceapi.LeaseRequest) (balanceapi.Lease, error)
 	leaseMutex       sync.RWMutex
 	leaseArgsForCall []struct {
 		arg1 context.Context
-		arg2 string
-		arg3 string
-		arg4 string
-		arg5 balanceapi.Micros
-		arg6 balanceapi.Micros
+		arg2 balanceapi.LeaseRequest
 	}
 	leaseReturns struct {
 		result1 balanceapi.Lease
@@ -138,12 +134,13 @@ type FakeService struct {
 		result2 string
 		result3 error
 	}
-	ReturnStub        func(context.Context, string, balanceapi.Micros) error
+	ReturnStub        func(context.Context, string, int64, balanceapi.Micros) error
 	returnMutex       sync.RWMutex
 	returnArgsForCall []struct {
 		arg1 context.Context
 		arg2 string
-		arg3 balanceapi.Micros
+		arg3 int64
+		arg4 balanceapi.Micros
 	}
 	returnReturns struct {
 		result1 error
@@ -502,23 +499,19 @@ func (fake *FakeService) IncrementReturnsOnCall(i int, result1 balanceapi.Micros
 	}{result1, result2}
 }
 
-func (fake *FakeService) Lease(arg1 context.Context, arg2 string, arg3 string, arg4 string, arg5 balanceapi.Micros, arg6 balanceapi.Micros) (balanceapi.Lease, error) {
+func (fake *FakeService) Lease(arg1 context.Context, arg2 balanceapi.LeaseRequest) (balanceapi.Lease, error) {
 	fake.leaseMutex.Lock()
 	ret, specificReturn := fake.leaseReturnsOnCall[len(fake.leaseArgsForCall)]
 	fake.leaseArgsForCall = append(fake.leaseArgsForCall, struct {
 		arg1 context.Context
-		arg2 string
-		arg3 string
-		arg4 string
-		arg5 balanceapi.Micros
-		arg6 balanceapi.Micros
-	}{arg1, arg2, arg3, arg4, arg5, arg6})
+		arg2 balanceapi.LeaseRequest
+	}{arg1, arg2})
 	stub := fake.LeaseStub
 	fakeReturns := fake.leaseReturns
-	fake.recordInvocation("Lease", []interface{}{arg1, arg2, arg3, arg4, arg5, arg6})
+	fake.recordInvocation("Lease", []interface{}{arg1, arg2})
 	fake.leaseMutex.Unlock()
 	if stub != nil {
-		return stub(arg1, arg2, arg3, arg4, arg5, arg6)
+		return stub(arg1, arg2)
 	}
 	if specificReturn {
 		return ret.result1, ret.result2
@@ -532,17 +525,17 @@ func (fake *FakeService) LeaseCallCount() int {
 	return len(fake.leaseArgsForCall)
 }
 
-func (fake *FakeService) LeaseCalls(stub func(context.Context, string, string, string, balanceapi.Micros, balanceapi.Micros) (balanceapi.Lease, error)) {
+func (fake *FakeService) LeaseCalls(stub func(context.Context, balanceapi.LeaseRequest) (balanceapi.Lease, error)) {
 	fake.leaseMutex.Lock()
 	defer fake.leaseMutex.Unlock()
 	fake.LeaseStub = stub
 }
 
-func (fake *FakeService) LeaseArgsForCall(i int) (context.Context, string, string, string, balanceapi.Micros, balanceapi.Micros) {
+func (fake *FakeService) LeaseArgsForCall(i int) (context.Context, balanceapi.LeaseRequest) {
 	fake.leaseMutex.RLock()
 	defer fake.leaseMutex.RUnlock()
 	argsForCall := fake.leaseArgsForCall[i]
-	return argsForCall.arg1, argsForCall.arg2, argsForCall.arg3, argsForCall.arg4, argsForCall.arg5, argsForCall.arg6
+	return argsForCall.arg1, argsForCall.arg2
 }
 
 func (fake *FakeService) LeaseReturns(result1 balanceapi.Lease, result2 error) {
@@ -711,20 +704,21 @@ func (fake *FakeService) ListEntriesReturnsOnCall(i int, result1 []balanceapi.En
 	}{result1, result2, result3}
 }
 
-func (fake *FakeService) Return(arg1 context.Context, arg2 string, arg3 balanceapi.Micros) error {
+func (fake *FakeService) Return(arg1 context.Context, arg2 string, arg3 int64, arg4 balanceapi.Micros) error {
 	fake.returnMutex.Lock()
 	ret, specificReturn := fake.returnReturnsOnCall[len(fake.returnArgsForCall)]
 	fake.returnArgsForCall = append(fake.returnArgsForCall, struct {
 		arg1 context.Context
 		arg2 string
-		arg3 balanceapi.Micros
-	}{arg1, arg2, arg3})
+		arg3 int64
+		arg4 balanceapi.Micros
+	}{arg1, arg2, arg3, arg4})
 	stub := fake.ReturnStub
 	fakeReturns := fake.returnReturns
-	fake.recordInvocation("Return", []interface{}{arg1, arg2, arg3})
+	fake.recordInvocation("Return", []interface{}{arg1, arg2, arg3, arg4})
 	fake.returnMutex.Unlock()
 	if stub != nil {
-		return stub(arg1, arg2, arg3)
+		return stub(arg1, arg2, arg3, arg4)
 	}
 	if specificReturn {
 		return ret.result1
@@ -738,17 +732,17 @@ func (fake *FakeService) ReturnCallCount() int {
 	return len(fake.returnArgsForCall)
 }
 
-func (fake *FakeService) ReturnCalls(stub func(context.Context, string, balanceapi.Micros) error) {
+func (fake *FakeService) ReturnCalls(stub func(context.Context, string, int64, balanceapi.Micros) error) {
 	fake.returnMutex.Lock()
 	defer fake.returnMutex.Unlock()
 	fake.ReturnStub = stub
 }
 
-func (fake *FakeService) ReturnArgsForCall(i int) (context.Context, string, balanceapi.Micros) {
+func (fake *FakeService) ReturnArgsForCall(i int) (context.Context, string, int64, balanceapi.Micros) {
 	fake.returnMutex.RLock()
 	defer fake.returnMutex.RUnlock()
 	argsForCall := fake.returnArgsForCall[i]
-	return argsForCall.arg1, argsForCall.arg2, argsForCall.arg3
+	return argsForCall.arg1, argsForCall.arg2, argsForCall.arg3, argsForCall.arg4
 }
 
 func (fake *FakeService) ReturnReturns(result1 error) {

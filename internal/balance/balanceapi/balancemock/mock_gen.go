@@ -25,8 +25,8 @@ type Mock struct {
 	mockIncrement       atomic.Pointer[func(ctx context.Context, customerID string, delta balanceapi.Micros, reference string, idempotencyKey string, visible bool) (newBalance balanceapi.Micros, err error)]
 	mockDecrement       atomic.Pointer[func(ctx context.Context, customerID string, delta balanceapi.Micros, reference string, idempotencyKey string, visible bool) (newBalance balanceapi.Micros, err error)]
 	mockTransfer        atomic.Pointer[func(ctx context.Context, fromID string, toID string, amount balanceapi.Micros, reference string, idempotencyKey string, visible bool) (err error)]
-	mockLease           atomic.Pointer[func(ctx context.Context, customerID string, leaseID string, holder string, need balanceapi.Micros, want balanceapi.Micros) (lease balanceapi.Lease, err error)]
-	mockReturn          atomic.Pointer[func(ctx context.Context, leaseID string, amount balanceapi.Micros) (err error)]
+	mockLease           atomic.Pointer[func(ctx context.Context, request balanceapi.LeaseRequest) (lease balanceapi.Lease, err error)]
+	mockReturn          atomic.Pointer[func(ctx context.Context, leaseID string, turn int64, amount balanceapi.Micros) (err error)]
 	mockCloseLease      atomic.Pointer[func(ctx context.Context, leaseID string) (err error)]
 	mockCloseLeases     atomic.Pointer[func(ctx context.Context, holder string) (err error)]
 }
@@ -123,29 +123,29 @@ func (m *Mock) Transfer(ctx context.Context, fromID string, toID string, amount 
 }
 
 // MockLease tells what Lease does; nil takes it back.
-func (m *Mock) MockLease(handler func(ctx context.Context, customerID string, leaseID string, holder string, need balanceapi.Micros, want balanceapi.Micros) (lease balanceapi.Lease, err error)) *Mock {
+func (m *Mock) MockLease(handler func(ctx context.Context, request balanceapi.LeaseRequest) (lease balanceapi.Lease, err error)) *Mock {
 	m.mockLease.Store(&handler)
 	return m
 }
 
 // Lease does what it was told.
-func (m *Mock) Lease(ctx context.Context, customerID string, leaseID string, holder string, need balanceapi.Micros, want balanceapi.Micros) (lease balanceapi.Lease, err error) {
+func (m *Mock) Lease(ctx context.Context, request balanceapi.LeaseRequest) (lease balanceapi.Lease, err error) {
 	if handler := m.mockLease.Load(); handler != nil && *handler != nil {
-		return (*handler)(ctx, customerID, leaseID, holder, need, want)
+		return (*handler)(ctx, request)
 	}
 	return lease, notMocked("Lease")
 }
 
 // MockReturn tells what Return does; nil takes it back.
-func (m *Mock) MockReturn(handler func(ctx context.Context, leaseID string, amount balanceapi.Micros) (err error)) *Mock {
+func (m *Mock) MockReturn(handler func(ctx context.Context, leaseID string, turn int64, amount balanceapi.Micros) (err error)) *Mock {
 	m.mockReturn.Store(&handler)
 	return m
 }
 
 // Return does what it was told.
-func (m *Mock) Return(ctx context.Context, leaseID string, amount balanceapi.Micros) (err error) {
+func (m *Mock) Return(ctx context.Context, leaseID string, turn int64, amount balanceapi.Micros) (err error) {
 	if handler := m.mockReturn.Load(); handler != nil && *handler != nil {
-		return (*handler)(ctx, leaseID, amount)
+		return (*handler)(ctx, leaseID, turn, amount)
 	}
 	return notMocked("Return")
 }

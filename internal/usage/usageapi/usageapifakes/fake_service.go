@@ -52,15 +52,11 @@ type FakeService struct {
 		result1 time.Time
 		result2 error
 	}
-	LeaseQuotaStub        func(context.Context, string, string, string, int64, int64) (usageapi.QuotaLease, error)
+	LeaseQuotaStub        func(context.Context, usageapi.QuotaRequest) (usageapi.QuotaLease, error)
 	leaseQuotaMutex       sync.RWMutex
 	leaseQuotaArgsForCall []struct {
 		arg1 context.Context
-		arg2 string
-		arg3 string
-		arg4 string
-		arg5 int64
-		arg6 int64
+		arg2 usageapi.QuotaRequest
 	}
 	leaseQuotaReturns struct {
 		result1 usageapi.QuotaLease
@@ -341,23 +337,19 @@ func (fake *FakeService) KeepQuotaReturnsOnCall(i int, result1 time.Time, result
 	}{result1, result2}
 }
 
-func (fake *FakeService) LeaseQuota(arg1 context.Context, arg2 string, arg3 string, arg4 string, arg5 int64, arg6 int64) (usageapi.QuotaLease, error) {
+func (fake *FakeService) LeaseQuota(arg1 context.Context, arg2 usageapi.QuotaRequest) (usageapi.QuotaLease, error) {
 	fake.leaseQuotaMutex.Lock()
 	ret, specificReturn := fake.leaseQuotaReturnsOnCall[len(fake.leaseQuotaArgsForCall)]
 	fake.leaseQuotaArgsForCall = append(fake.leaseQuotaArgsForCall, struct {
 		arg1 context.Context
-		arg2 string
-		arg3 string
-		arg4 string
-		arg5 int64
-		arg6 int64
-	}{arg1, arg2, arg3, arg4, arg5, arg6})
+		arg2 usageapi.QuotaRequest
+	}{arg1, arg2})
 	stub := fake.LeaseQuotaStub
 	fakeReturns := fake.leaseQuotaReturns
-	fake.recordInvocation("LeaseQuota", []interface{}{arg1, arg2, arg3, arg4, arg5, arg6})
+	fake.recordInvocation("LeaseQuota", []interface{}{arg1, arg2})
 	fake.leaseQuotaMutex.Unlock()
 	if stub != nil {
-		return stub(arg1, arg2, arg3, arg4, arg5, arg6)
+		return stub(arg1, arg2)
 	}
 	if specificReturn {
 		return ret.result1, ret.result2
@@ -371,17 +363,17 @@ func (fake *FakeService) LeaseQuotaCallCount() int {
 	return len(fake.leaseQuotaArgsForCall)
 }
 
-func (fake *FakeService) LeaseQuotaCalls(stub func(context.Context, string, string, string, int64, int64) (usageapi.QuotaLease, error)) {
+func (fake *FakeService) LeaseQuotaCalls(stub func(context.Context, usageapi.QuotaRequest) (usageapi.QuotaLease, error)) {
 	fake.leaseQuotaMutex.Lock()
 	defer fake.leaseQuotaMutex.Unlock()
 	fake.LeaseQuotaStub = stub
 }
 
-func (fake *FakeService) LeaseQuotaArgsForCall(i int) (context.Context, string, string, string, int64, int64) {
+func (fake *FakeService) LeaseQuotaArgsForCall(i int) (context.Context, usageapi.QuotaRequest) {
 	fake.leaseQuotaMutex.RLock()
 	defer fake.leaseQuotaMutex.RUnlock()
 	argsForCall := fake.leaseQuotaArgsForCall[i]
-	return argsForCall.arg1, argsForCall.arg2, argsForCall.arg3, argsForCall.arg4, argsForCall.arg5, argsForCall.arg6
+	return argsForCall.arg1, argsForCall.arg2
 }
 
 func (fake *FakeService) LeaseQuotaReturns(result1 usageapi.QuotaLease, result2 error) {

@@ -24,7 +24,7 @@ type Mock struct {
 	mockReadMonthlyTotal atomic.Pointer[func(ctx context.Context, customerID string, detail bool) (requests int64, endpointRequests map[string]usageapi.Count, err error)]
 	mockListRecords      atomic.Pointer[func(ctx context.Context, customerID string, limit int, cursor string) (records []usageapi.Record, nextCursor string, err error)]
 	mockRecord           atomic.Pointer[func(ctx context.Context, calls []usageapi.Call) (refused []string, err error)]
-	mockLeaseQuota       atomic.Pointer[func(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease usageapi.QuotaLease, err error)]
+	mockLeaseQuota       atomic.Pointer[func(ctx context.Context, request usageapi.QuotaRequest) (lease usageapi.QuotaLease, err error)]
 	mockKeepQuota        atomic.Pointer[func(ctx context.Context, units map[string]int64) (expires time.Time, err error)]
 	mockCharged          atomic.Pointer[func(ctx context.Context, customerID string, leases []string) (charged map[string]int64, err error)]
 	mockCloseLease       atomic.Pointer[func(ctx context.Context, leaseID string) (charged int64, err error)]
@@ -94,15 +94,15 @@ func (m *Mock) Record(ctx context.Context, calls []usageapi.Call) (refused []str
 }
 
 // MockLeaseQuota tells what LeaseQuota does; nil takes it back.
-func (m *Mock) MockLeaseQuota(handler func(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease usageapi.QuotaLease, err error)) *Mock {
+func (m *Mock) MockLeaseQuota(handler func(ctx context.Context, request usageapi.QuotaRequest) (lease usageapi.QuotaLease, err error)) *Mock {
 	m.mockLeaseQuota.Store(&handler)
 	return m
 }
 
 // LeaseQuota does what it was told.
-func (m *Mock) LeaseQuota(ctx context.Context, customerID string, holder string, name string, limit int64, want int64) (lease usageapi.QuotaLease, err error) {
+func (m *Mock) LeaseQuota(ctx context.Context, request usageapi.QuotaRequest) (lease usageapi.QuotaLease, err error) {
 	if handler := m.mockLeaseQuota.Load(); handler != nil && *handler != nil {
-		return (*handler)(ctx, customerID, holder, name, limit, want)
+		return (*handler)(ctx, request)
 	}
 	return lease, notMocked("LeaseQuota")
 }
