@@ -8,6 +8,7 @@ import (
 	"context"
 	"net/netip"
 
+	"m3o/internal/carry"
 	"m3o/internal/fault"
 )
 
@@ -34,18 +35,11 @@ type Account struct {
 // IsAdmin says whether the account may act on any customer.
 func (a Account) IsAdmin() bool { return a.Type == TypeAdmin || a.Type == TypeService }
 
-type accountKey struct{}
-
 // With returns a context in which a is the caller.
-func With(ctx context.Context, a Account) context.Context {
-	return context.WithValue(ctx, accountKey{}, a)
-}
+func With(ctx context.Context, a Account) context.Context { return carry.With(ctx, a) }
 
 // From is the caller of the context; false when nobody has been authenticated.
-func From(ctx context.Context) (Account, bool) {
-	a, ok := ctx.Value(accountKey{}).(Account)
-	return a, ok
-}
+func From(ctx context.Context) (Account, bool) { return carry.From[Account](ctx) }
 
 // AsService returns a context in which the named service of ours is the caller.
 func AsService(ctx context.Context, name string) context.Context {
@@ -120,18 +114,19 @@ func ShopOwn(ctx context.Context, userID string) (string, error) {
 	return userID, nil
 }
 
-type clientKey struct{}
+// client is the address of whoever sent the context's request.
+type client string
 
 // WithClient returns a context whose request came from that address (an IP
 // without a port), as far as the edge trusts what it was told.
 func WithClient(ctx context.Context, ip string) context.Context {
-	return context.WithValue(ctx, clientKey{}, ip)
+	return carry.With(ctx, client(ip))
 }
 
 // Client is the address of the context's request, empty when there is none.
 func Client(ctx context.Context) string {
-	ip, _ := ctx.Value(clientKey{}).(string)
-	return ip
+	ip, _ := carry.From[client](ctx)
+	return string(ip)
 }
 
 // Network is what counts as one client where clients are counted: an IPv4 address, or an

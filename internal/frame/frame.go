@@ -3,7 +3,7 @@
 // request came from, W3C trace context and baggage, and in tests the shift of the
 // clock. Values of a Go context stay where they are; a frame travels.
 //
-// The run time of contracts (rpc) and services use it; it imports nothing of ours.
+// The run time of contracts (rpc) and services use it; it imports only carry of ours.
 package frame
 
 import (
@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"m3o/internal/carry"
 )
 
 // The headers of the bus that are the house's own. The edge takes everything that
@@ -44,8 +46,6 @@ type Frame struct {
 	Tracestate  string
 }
 
-type key struct{}
-
 // Of is the frame of the context; the zero Frame when it has none.
 func Of(ctx context.Context) Frame {
 	f, _ := From(ctx)
@@ -53,13 +53,10 @@ func Of(ctx context.Context) Frame {
 }
 
 // From is the frame of the context, false when it has none.
-func From(ctx context.Context) (Frame, bool) {
-	f, ok := ctx.Value(key{}).(Frame)
-	return f, ok
-}
+func From(ctx context.Context) (Frame, bool) { return carry.From[Frame](ctx) }
 
 // With returns a context with the frame f in place of its own.
-func With(ctx context.Context, f Frame) context.Context { return context.WithValue(ctx, key{}, f) }
+func With(ctx context.Context, f Frame) context.Context { return carry.With(ctx, f) }
 
 // WithBaggage returns a context whose calls, and theirs, carry name=value along.
 // Baggage goes to every service on the way: no secrets.

@@ -266,7 +266,7 @@ func (s *Service) forward(w *answer, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	ctx, cancel := budget(auth.With(r.Context(), auth.Account{ID: a.key.customer.id, Type: auth.TypeCustomer}), e)
+	ctx, cancel := s.budget(auth.With(r.Context(), auth.Account{ID: a.key.customer.id, Type: auth.TypeCustomer}), e)
 	defer cancel()
 	out := r.WithContext(ctx)
 	address(out.Header, a, w.requestID)
@@ -314,22 +314,4 @@ func (s *Service) bound(w http.ResponseWriter, r *http.Request, a *admission) er
 func (e *endpoint) takesJSON() bool {
 	_, other := e.target.(*upstreamTarget)
 	return !other
-}
-
-// defaultTimeout is the time budget of an endpoint that sets none.
-const defaultTimeout = 10 * time.Second
-
-// budget is the time an endpoint may take; a stream may take as long as it lasts.
-func budget(ctx context.Context, e *endpoint) (context.Context, context.CancelFunc) {
-	if e.Stream {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, e.timeout())
-}
-
-func (e *endpoint) timeout() time.Duration {
-	if e.Timeout <= 0 {
-		return defaultTimeout
-	}
-	return e.Timeout
 }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -39,12 +41,12 @@ func isOurs(name string) bool {
 
 // traceparent begins a trace (W3C Trace Context, version 00).
 func traceparent() string {
-	const digits = "0123456789abcdef"
-	text := []byte("00-00000000000000000000000000000000-0000000000000000-01")
-	for i := range text {
-		if i > 2 && i < 35 || i > 35 && i < 52 {
-			text[i] = digits[rand.Uint32()&15]
-		}
+	var ids [24]byte // of the trace, and of the call as its first span
+	for i := 0; i < len(ids); i += 8 {
+		binary.BigEndian.PutUint64(ids[i:], rand.Uint64())
 	}
+	text := []byte("00-00000000000000000000000000000000-0000000000000000-01")
+	hex.Encode(text[3:], ids[:16])
+	hex.Encode(text[36:], ids[16:])
 	return string(text)
 }

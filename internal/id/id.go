@@ -7,6 +7,8 @@ import (
 	"encoding/base32"
 
 	"github.com/google/uuid"
+
+	"m3o/internal/carry"
 )
 
 // alphabet is base32 in ascending ASCII order, so that the text sorts as the
@@ -17,18 +19,21 @@ var alphabet = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPaddin
 // UUIDv7 (RFC 9562). Identifiers of one process sort in the order of their making.
 func New(prefix string) string {
 	u := uuid.Must(uuid.NewV7())
-	return prefix + "_" + alphabet.EncodeToString(u[:])
+	var room [48]byte // of a usual id
+	text := append(append(room[:0], prefix...), '_')
+	return string(alphabet.AppendEncode(text, u[:]))
 }
 
-type requestKey struct{}
+// requestID is what a context carries of its request.
+type requestID string
 
 // WithRequest returns a context that belongs to the request of that id.
-func WithRequest(ctx context.Context, requestID string) context.Context {
-	return context.WithValue(ctx, requestKey{}, requestID)
+func WithRequest(ctx context.Context, request string) context.Context {
+	return carry.With(ctx, requestID(request))
 }
 
 // Request is the id of the context's request, empty when it has none.
 func Request(ctx context.Context) string {
-	requestID, _ := ctx.Value(requestKey{}).(string)
-	return requestID
+	request, _ := carry.From[requestID](ctx)
+	return string(request)
 }

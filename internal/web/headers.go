@@ -104,7 +104,7 @@ func (o *outgoing) clean() {
 		h[requestKey] = o.requestID
 	}
 	if _, said := h["Cache-Control"]; !said {
-		h.Set("Cache-Control", "no-store")
+		h["Cache-Control"] = []string{"no-store"}
 	}
 }
 

@@ -21,8 +21,8 @@ import (
 	"m3o/internal/problem"
 )
 
-// requestHeader carries the id of the request on every answer.
-const requestHeader = "M3O-Request-Id"
+// requestHeader carries the id of the request on every answer, as net/http writes it.
+const requestHeader = "M3o-Request-Id"
 
 // observer gives each request its identity and accounts for it: request id,
 // client address, access log, recovery from panics, metrics. It is one step
@@ -95,7 +95,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 		started := o.now()
 		o.running.Inc()
 		requestID := id.New("req")
-		w.Header().Set(requestHeader, requestID)
+		w.Header()[requestHeader] = []string{requestID}
 		x := &exchange{ResponseWriter: w, observer: o, class: classNone}
 		ctx := id.WithRequest(r.Context(), requestID)
 		ctx = auth.WithClient(ctx, client(r, o.proxies))

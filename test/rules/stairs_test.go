@@ -26,17 +26,18 @@ const (
 // leafRooms import at most each other.
 var leafRooms = []string{
 	"internal/fault", "internal/money", "internal/id", "internal/auth", "internal/page", "internal/frame", "internal/problem", "internal/config", "internal/ticker",
-	"internal/locale", "internal/identity",
+	"internal/locale", "internal/identity", "internal/carry",
 }
 
 // stairs are the rooms from the bottom to the top.
 var stairs = []room{
 	{"internal/fault", nil, "everybody speaks of errors, so their package leans on nothing"},
 	{"internal/money", nil, "an amount means the same everywhere, so it leans on nothing"},
-	{"internal/id", nil, "ids are made everywhere, so their package leans on nothing"},
-	{"internal/auth", []string{"internal/fault"}, "who is calling is asked in every layer, so it knows none"},
+	{"internal/carry", nil, "a context carries anything, so it knows nothing of it"},
+	{"internal/id", []string{"internal/carry"}, "ids are made everywhere, so their package leans on next to nothing"},
+	{"internal/auth", []string{"internal/carry", "internal/fault"}, "who is calling is asked in every layer, so it knows none"},
 	{"internal/page", []string{"internal/fault"}, "every list is paged, so it knows none"},
-	{"internal/frame", nil, "what travels with a request means the same on every transport, so it leans on none"},
+	{"internal/frame", []string{"internal/carry"}, "what travels with a request means the same on every transport, so it leans on none"},
 	{"internal/locale", nil, "a text in the reader's language is the same everywhere, so it leans on nothing"},
 	{"internal/problem", []string{"internal/fault", "internal/frame", "internal/id"}, "errors are written alike on the bus and at the edge, so it knows neither"},
 	{"internal/identity", []string{"internal/fault"}, "people log in to several services by the same rules, so it knows none"},
