@@ -7,33 +7,75 @@ import (
 	"strings"
 )
 
-// everyService is the name that stands for all services.
-const everyService = "all"
+// How --services is spelt: everyService stands for all services, and without before a name takes one away.
+const (
+	everyService = "all"
+	without      = "-"
+)
 
 // choice is the services that a process runs; nil is all of them.
 type choice map[string]bool
 
 func (c choice) runs(host string) bool { return c == nil || c[host] }
 
+// Chosen are the services that a process runs which was asked for these, as --services takes them.
+func Chosen(asked []string) ([]string, error) {
+	all, err := Wirings()
+	if err != nil {
+		return nil, err
+	}
+	c, err := choose(asked, all)
+	if err != nil {
+		return nil, err
+	}
+	return c.names(all), nil
+}
+
 // choose reads names of services, with commas between or one by one, out of all that
-// there are. Nothing at all means all.
+// there are. Nothing at all means all, and so does nothing but names to be taken away.
 func choose(asked []string, all []Wiring) (choice, error) {
-	chosen := choice{}
-	for name := range strings.SplitSeq(strings.Join(asked, ","), ",") {
-		switch name = strings.ToLower(strings.TrimSpace(name)); {
-		case name == "":
-		case name == everyService:
-			return nil, nil
+	chosen, taken, every := choice{}, []string{}, false
+	for word := range strings.SplitSeq(strings.Join(asked, ","), ",") {
+		word = strings.ToLower(strings.TrimSpace(word))
+		name, away := strings.CutPrefix(word, without)
+		switch {
+		case word == "":
+		case word == everyService:
+			every = true
 		case !slices.ContainsFunc(all, func(w Wiring) bool { return w.Host == name }):
-			return nil, fmt.Errorf("--services: there is no service %s: choose among %s, or %s", name, strings.Join(hosts(all), ", "), everyService)
+			return nil, fmt.Errorf("--services: there is no service %s: choose among %s, or %s, or %s,%sNAME for all but one",
+				word, strings.Join(hosts(all), ", "), everyService, everyService, without)
+		case away:
+			taken = append(taken, name)
 		default:
 			chosen[name] = true
 		}
 	}
-	if len(chosen) == 0 {
-		return nil, nil
+	if every || len(chosen) == 0 {
+		chosen = nil
 	}
-	return chosen, nil
+	return chosen.less(taken, all)
+}
+
+// less is a choice without some of its services.
+func (c choice) less(taken []string, all []Wiring) (choice, error) {
+	if len(taken) == 0 {
+		return c, nil
+	}
+	left := choice{}
+	for _, host := range c.names(all) {
+		left[host] = true
+	}
+	for _, host := range taken {
+		if !c.runs(host) {
+			return nil, fmt.Errorf("--services takes %s away, which it does not name: write %s,%s%s for all others", host, everyService, without, host)
+		}
+		delete(left, host)
+	}
+	if len(left) == 0 {
+		return nil, errors.New("--services takes away all that it names: nothing is left to run")
+	}
+	return left, nil
 }
 
 func hosts(all []Wiring) (names []string) {

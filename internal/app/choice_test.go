@@ -22,15 +22,17 @@ func choiceOf(t *testing.T, list string) (choice, []Wiring) {
 func TestWhatIsAskedForRuns(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string]string{
-		"":                 everyService,
-		"all":              everyService,
-		"keys all":         everyService,
-		"keys":             "keys",
-		"gateway,keys":     "keys gateway",
-		"Gateway , KEYS":   "keys gateway",
-		"gateway keys,":    "keys gateway",
-		"keys keys,keys":   "keys",
-		"emails,customers": "emails customers",
+		"":                           everyService,
+		"all":                        everyService,
+		"keys all":                   everyService,
+		"keys":                       "keys",
+		"gateway,keys":               "keys gateway",
+		"Gateway , KEYS":             "keys gateway",
+		"gateway keys,":              "keys gateway",
+		"keys keys,keys":             "keys",
+		"emails,customers":           "emails customers",
+		"keys,customers -keys,-KEYS": "customers",
+		"-emails,emails,keys":        "keys",
 	} {
 		c, all := choiceOf(t, list)
 		if want == everyService {
@@ -38,6 +40,37 @@ func TestWhatIsAskedForRuns(t *testing.T) {
 		}
 		if got := strings.Join(c.names(all), " "); got != want {
 			t.Errorf("--services %q runs %s, not %s", list, got, want)
+		}
+	}
+}
+
+func TestWhatIsTakenAwayDoesNotRun(t *testing.T) {
+	t.Parallel()
+	for _, list := range []string{"all,-gateway,-keys", "-gateway -keys", "-Keys ,ALL -GATEWAY", "all keys,-keys,-gateway"} {
+		c, all := choiceOf(t, list)
+		want := slices.DeleteFunc(hosts(all), func(host string) bool { return host == "gateway" || host == "keys" })
+		if got := c.names(all); !slices.Equal(got, want) {
+			t.Errorf("--services %q runs %v, not %v", list, got, want)
+		}
+	}
+}
+
+func TestAListThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	_, all := choiceOf(t, "")
+	everything := strings.Join(hosts(all), ", ")
+	for list, says := range map[string]string{
+		"kyes":                               "no service kyes: choose among " + everything,
+		"all,-kyes":                          "no service -kyes: choose among " + everything,
+		"all,-":                              "no service -: ",
+		"-all":                               "no service -all: ",
+		"keys,-gateway":                      "write all,-gateway",
+		"keys,-keys":                         "nothing is left",
+		"-" + strings.Join(hosts(all), ",-"): "nothing is left",
+	} {
+		c, err := choose([]string{list}, all)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("--services %s: %v, %v; want an error that says %q", list, c, err, says)
 		}
 	}
 }
