@@ -49,8 +49,11 @@ type Config struct {
 	// secret in the data directory, where there is one process.
 	Secret string
 
-	Patience  time.Duration // how long to wait at the start for services of other processes; 0: a minute
-	Transport Transport     // in place of Bus, for tests
+	// Patience is how long the start waits for Postgres, for NATS and for services of other processes, which may have been
+	// started at the same moment: for each so long. 0: a minute.
+	Patience time.Duration
+
+	Transport Transport // in place of Bus, for tests
 
 	Version string
 	Out     io.Writer // what people read: the address and, once, passwords; nil: nowhere
@@ -78,13 +81,18 @@ type App struct {
 	ready    *web.Readiness
 	front    front
 	server   *web.Server
+	answers  bool // the server has been started
 	started  stack
 	welcomed welcome
 }
 
-// Run runs the system until the context ends, and stops it in order.
+// Run runs the system until the context ends, and stops it in order. A context that ends during the start is no error.
 func Run(ctx context.Context, c Config) error {
 	a, err := Start(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		c.Log.Info("m3o has stopped before it was ready", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -200,11 +208,10 @@ func (a *App) openStore(ctx context.Context) error {
 	if !a.choice.keepsData(a.plan) {
 		return nil
 	}
-	if a.db, err = openDB(ctx, a.config); err != nil {
+	if err := a.awaitDB(ctx); err != nil {
 		return err
 	}
 	a.started.push("database", func(context.Context) error { return a.db.Close() })
-	a.ready.Add("database", a.db.Ping)
 	return db.Migrate(ctx, a.db, migrations.FS)
 }
 
@@ -249,10 +256,7 @@ func (a *App) serve(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.front.set(handler)
-	if !a.split {
-		a.server.Start(&a.front)
-	}
+	a.answer(handler)
 	a.started.push("requests", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, drain)
 		defer cancel()

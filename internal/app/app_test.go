@@ -205,7 +205,7 @@ func TestStartRefusesWithASentence(t *testing.T) {
 		"SecondProcess":    {func(c *app.Config) { c.Data = running.Data }, "another m3o is using the data directory"},
 		"PortInUse":        {func(c *app.Config) { c.Listen = strings.TrimPrefix(running.URL, "http://") }, "is in use by another program"},
 		"NoDirectory":      {func(c *app.Config) { c.Data = filepath.Join(file, "data") }, "cannot be made"},
-		"NoPostgres":       {func(c *app.Config) { c.DB = "postgres://127.0.0.1:1/x" }, "cannot reach the database"},
+		"NoPostgres":       {func(c *app.Config) { c.DB, c.Patience = "postgres://127.0.0.1:1/x", 100*time.Millisecond }, "Postgres was not there for 100ms: cannot reach the database at 127.0.0.1:1"},
 		"MisspeltConfig":   {func(c *app.Config) { c.ConfigFile = config }, "billing.tires"},
 		"NoConfig":         {func(c *app.Config) { c.ConfigFile = filepath.Join(file, "x") }, "config file"},
 		"HalfAnAdmin":      {func(c *app.Config) { c.AdminPassword = "" }, "M3O_ADMIN_PASSWORD"},
@@ -224,7 +224,7 @@ func TestStartRefusesWithASentence(t *testing.T) {
 		"NoSharedSecret":   {func(c *app.Config) { c.Bus = "nats://127.0.0.1:1" }, "M3O_SECRET is needed"},
 		"TwoDatabases":     {func(c *app.Config) { c.Bus, c.Secret, c.Services = "nats://127.0.0.1:1", secret, []string{"keys"} }, "give --db postgres://"},
 		"UnknownBus":       {func(c *app.Config) { c.Bus, c.Secret = "amqp://127.0.0.1", secret }, "--bus amqp://127.0.0.1: choose memory"},
-		"NoNATS":           {func(c *app.Config) { c.Bus, c.Secret, c.Patience = "nats://127.0.0.1:1", secret, 100*time.Millisecond }, "127.0.0.1:1"},
+		"NoNATS":           {func(c *app.Config) { c.Bus, c.Secret, c.Patience = "nats://127.0.0.1:1", secret, 100*time.Millisecond }, "NATS was not there for 100ms: "},
 		"NoRedis":          {func(c *app.Config) { c.Redis = "http://127.0.0.1" }, "--redis: "},
 		"AdminIsNoAddress": {func(c *app.Config) { c.AdminEmail = "nobody" }, "email"},
 	} {

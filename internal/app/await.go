@@ -112,6 +112,9 @@ func (a *App) await(ctx context.Context, services []string, limit time.Duration)
 	for len(missing) > 0 {
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
 			return fmt.Errorf("nobody has served %s for %s: start a process with --services %s on this bus", strings.Join(missing, ", "), limit, strings.Join(missing, ","))
 		case <-say.C:
 			a.config.Log.WarnContext(ctx, "still waiting for services of other processes", "services", missing)

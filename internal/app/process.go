@@ -26,8 +26,21 @@ func (a *App) introduce() {
 		return
 	}
 	a.plainLog, a.config.Log = a.config.Log, a.config.Log.With("process", a.config.Name)
-	a.front.set(web.NewOperations(a.ready, a.metrics, fault.New(fault.Unavailable, "this process is starting: try again in a moment").After(time.Second)))
-	a.server.Start(&a.front)
+	a.answerMeanwhile()
+}
+
+// answerMeanwhile tells from now on how the process is, and that it is starting.
+func (a *App) answerMeanwhile() {
+	a.answer(web.NewOperations(a.ready, a.metrics, fault.New(fault.Unavailable, "this process is starting: try again in a moment").After(time.Second)))
+}
+
+// answer has requests answered by another handler, also those that wait at the port.
+func (a *App) answer(h http.Handler) {
+	a.front.set(h)
+	if !a.answers {
+		a.answers = true
+		a.server.Start(&a.front)
+	}
 }
 
 // name gives the process its name, unless the operator has.

@@ -48,8 +48,19 @@ func reason(err error) error {
 	return err
 }
 
-// openDB opens the database that the configuration names. Its error is one line,
-// where a driver tells of every address that it has tried.
+// sentence is an error of which only the first line is shown, where a driver tells of every address that it has tried.
+type sentence struct{ error }
+
+// Error is the first line.
+func (s sentence) Error() string {
+	first, _, _ := strings.Cut(s.error.Error(), "\n")
+	return first
+}
+
+// Unwrap is the whole.
+func (s sentence) Unwrap() error { return s.error }
+
+// openDB opens the database that the configuration names. Its error is one line.
 func openDB(ctx context.Context, c Config) (*db.DB, error) {
 	config := db.Config{URL: c.DB, Name: c.Name, Strict: c.split(), Logger: c.Log}
 	if c.DB == "" {
@@ -57,8 +68,7 @@ func openDB(ctx context.Context, c Config) (*db.DB, error) {
 	}
 	d, err := db.Open(ctx, config)
 	if err != nil {
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, errors.New(first)
+		return nil, sentence{err}
 	}
 	return d, nil
 }

@@ -47,18 +47,19 @@ func (a *App) openBus(ctx context.Context) error {
 		a.bus = bus.NewMemory(bus.MemoryConfig{DeadLetter: a.deadLetter, Logger: a.config.Log})
 		return nil
 	}
-	transport, err := a.openTransport(ctx)
+	g := a.standOn("bus", "NATS")
+	transport, err := a.openTransport(ctx, g)
 	if err != nil {
 		return err
 	}
 	a.bus = transport
 	a.started.push("bus", func(context.Context) error { return transport.Close() })
-	a.ready.Add("bus", func(context.Context) error { return transport.Ready() })
+	g.reached(func(context.Context) error { return transport.Ready() })
 	return nil
 }
 
 // openTransport joins the bus that reaches other processes.
-func (a *App) openTransport(ctx context.Context) (Transport, error) {
+func (a *App) openTransport(ctx context.Context, g *ground) (Transport, error) {
 	c := a.config
 	switch {
 	case c.Transport != nil:
@@ -69,11 +70,14 @@ func (a *App) openTransport(ctx context.Context) (Transport, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.patience())
 	defer cancel()
 	joined, err := natsbus.Open(ctx, natsbus.Config{
-		URL: c.Bus, Name: c.Name, Version: c.Version, DeadLetter: a.deadLetter, Logger: a.plainLog,
+		URL: c.Bus, Name: c.Name, Version: c.Version, DeadLetter: a.deadLetter, Logger: a.plainLog, Away: g.away,
 		User: c.NATS.User, Password: c.NATS.Password, Token: c.NATS.Token, NKeyFile: c.NATS.NKeyFile, CredsFile: c.NATS.CredsFile,
 		TLSCA: c.NATS.TLSCA, TLSCert: c.NATS.TLSCert, TLSKey: c.NATS.TLSKey,
 		Prefix: c.NATS.Prefix, Replicas: c.NATS.Replicas,
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil, g.gone(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--bus: %w", err)
 	}

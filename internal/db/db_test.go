@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"m3o/internal/db"
 	"m3o/internal/db/dbtest"
 )
@@ -157,6 +159,48 @@ func TestBackup(t *testing.T) {
 			t.Fatalf("the copy has %d", n)
 		}
 	})
+}
+
+// Somebody who waits for a database waits for these.
+func TestWhatIsOnlyNotThereYetIsAway(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() { // takes connections and breaks them off, as what publishes a container's port does
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	open := func(url string) error {
+		_, err := db.Open(t.Context(), db.Config{URL: url})
+		return err
+	}
+	for name, c := range map[string]struct {
+		err  error
+		away bool
+	}{
+		"NobodyListens":   {open("postgres://postgres@127.0.0.1:1/x"), true},
+		"NoSuchHost":      {&net.DNSError{Err: "no such host", IsNotFound: true}, true},
+		"BrokenOff":       {open("postgres://postgres@" + listener.Addr().String() + "/x"), true},
+		"Starting":        {&pgconn.PgError{Code: "57P03"}, true},
+		"TooManyClients":  {&pgconn.PgError{Code: "53300"}, true},
+		"WrongPassword":   {&pgconn.PgError{Code: "28P01"}, false},
+		"NoSuchDatabase":  {&pgconn.PgError{Code: "3D000"}, false},
+		"NoURL":           {open("postgres://%"), false},
+		"NoDatabaseGiven": {open(""), false},
+		"Nothing":         {nil, false},
+	} {
+		if got := db.IsAway(c.err); got != c.away {
+			t.Errorf("%s: IsAway(%v) = %v", name, c.err, got)
+		}
+	}
 }
 
 func TestIsUnique(t *testing.T) {

@@ -3,8 +3,11 @@ package db
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +33,20 @@ func IsUnique(err error) bool {
 		}
 	}
 	return false
+}
+
+// notThere are the codes of a Postgres that takes nobody now: it is being stopped, has crashed or is starting, or has as
+// many connections as it may.
+var notThere = []string{"57P01", "57P02", "57P03", "53300"}
+
+// IsAway tells whether an error of Open says that the database may only not be there yet: nobody answers at its address,
+// what stands before it breaks off, or it takes nobody now. A wrong password or name is none.
+func IsAway(err error) bool {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains(notThere, pe.Code)
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // retryable tells whether the same transaction may succeed when run again: serialization failure, deadlock, or an

@@ -90,7 +90,7 @@ func (b *Bus) connect(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || !pause(ctx, retryPause) {
+		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || !b.again(ctx, err) {
 			return fmt.Errorf("connect to NATS at %s: %w", redacted(b.config.URL), err)
 		}
 	}
@@ -115,10 +115,16 @@ func (b *Bus) findJetStream(ctx context.Context) error {
 			return nil
 		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 			return fmt.Errorf("it is not enabled (start nats-server with --jetstream and --store_dir): %w", err)
-		case !pause(ctx, retryPause):
+		case !b.again(ctx, err):
 			return err
 		}
 	}
+}
+
+// again tells of a try that has failed, and waits for the next; false says that ctx has ended.
+func (b *Bus) again(ctx context.Context, err error) bool {
+	b.config.Away(err)
+	return pause(ctx, retryPause)
 }
 
 // begin subscribes and gets to know the others.

@@ -61,6 +61,9 @@ type Config struct {
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time
 
+	// Away is told why a try of Open to reach NATS has failed, before the next one. Default: nobody is.
+	Away func(err error)
+
 	// Logger is told of lost connections, other builds, failed tries and dead letters.
 	// Default: slog.Default().
 	Logger *slog.Logger
@@ -102,6 +105,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Away == nil {
+		c.Away = func(error) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
