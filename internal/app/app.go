@@ -223,6 +223,9 @@ func (a *App) buildHouse(context.Context) (err error) {
 		return err
 	}
 	a.outbox = outbox.New(a.db, a.config.Now, a.config.Log)
+	if a.db != nil {
+		a.metrics.MustRegister(a.outbox.Backlog(a.choice.groups(a.plan)...))
+	}
 	a.house, err = build(parts{
 		db: a.db, bus: a.bus, outbox: a.outbox, config: a.files, reload: a.files.Reload, metrics: a.metrics,
 		log: a.config.Log, now: a.config.Now, data: a.config.Data, secret: secret, sync: gateway.Sync(a.config.JournalSync),

@@ -109,6 +109,19 @@ func (c choice) audience(all []Wiring) (groups []Subscription) {
 	return groups
 }
 
+// groups are those under which services of this process take facts.
+func (c choice) groups(all []Wiring) (names []string) {
+	for _, w := range all {
+		for _, s := range w.Consumes {
+			if c.runs(w.Host) {
+				names = append(names, s.Group)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // needs are the services that those of this process call and that run elsewhere.
 func (c choice) needs(all []Wiring) (names []string) {
 	for _, w := range all {

@@ -103,6 +103,16 @@ func TestFactsAreKeptForEverybodyWhoConsumesThem(t *testing.T) {
 	}
 }
 
+func TestAProcessCountsTheDeadLettersOfItsGroups(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{"balance,usage": "balance usage", "gateway": ""} {
+		c, all := choiceOf(t, list)
+		if got := strings.Join(c.groups(all), " "); got != want {
+			t.Errorf("--services %s has the groups %q, not %q", list, got, want)
+		}
+	}
+}
+
 // A process without a database has nobody to agree with which of several runs a job.
 func TestAServiceThatKeepsNothingHasNoJobForOneOfSeveral(t *testing.T) {
 	t.Parallel()

@@ -300,6 +300,28 @@ func TestReadinessNamesTheServiceThatIsMissing(t *testing.T) {
 	}
 }
 
+func TestEachProcessTellsWhatWaitsInItsOwnOutbox(t *testing.T) {
+	t.Parallel()
+	s := startSplit(t, []string{"gateway", "all,-gateway,-usage", "usage"}, apptest.Over(apptest.NewShared()))
+	for i, want := range []struct{ has, hasNot []string }{
+		{nil, []string{"m3o_outbox_", "m3o_dead_letters"}},
+		{[]string{`m3o_outbox_waiting{source="keys"}`, `m3o_outbox_oldest_seconds{source="keys"}`, `m3o_dead_letters{group="balance"} 0`}, []string{`{source="usage"}`, `{group="usage"}`}},
+		{[]string{`m3o_outbox_waiting{source="usage"}`, `m3o_dead_letters{group="usage"} 0`}, []string{`{source="keys"}`, `{group="balance"}`}},
+	} {
+		metrics := string(s.all[i].Do("GET", "/metrics", "", nil).Body)
+		for _, text := range want.has {
+			if !strings.Contains(metrics, "\n"+text) {
+				t.Errorf("process %d does not tell %s", i, text)
+			}
+		}
+		for _, text := range want.hasNot {
+			if strings.Contains(metrics, text) {
+				t.Errorf("process %d tells %s", i, text)
+			}
+		}
+	}
+}
+
 func TestAGatewayThatIsCutOffRefusesAndComesBackByItself(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
