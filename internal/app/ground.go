@@ -14,21 +14,24 @@ import (
 // the process, and so is waited for; meanwhile /readyz says that it is missing, and the log
 // why.
 type ground struct {
-	app  *App
-	name string    // of the program, as operators know it
-	said time.Time // when the log was told last
+	app       *App
+	component string    // of /readyz
+	name      string    // of the program, as operators know it
+	said      time.Time // when the log was told last
 
+	shown  sync.Once
 	mu     sync.Mutex
 	reason error                       // why it is not reached
 	ready  func(context.Context) error // nil: it is not reached yet
 }
 
-// standOn has /readyz name a component that is not there yet.
+// standOn is a program that is not reached yet.
 func (a *App) standOn(component, name string) *ground {
-	g := &ground{app: a, name: name, reason: errors.New("it is not reached yet")}
-	a.ready.Add(component, g.check)
-	return g
+	return &ground{app: a, component: component, name: name, reason: errors.New("it is not reached yet")}
 }
+
+// show has /readyz name the component.
+func (g *ground) show() { g.shown.Do(func() { g.app.ready.Add(g.component, g.check) }) }
 
 func (g *ground) check(ctx context.Context) error {
 	g.mu.Lock()
@@ -43,8 +46,9 @@ func (g *ground) check(ctx context.Context) error {
 // reached has /readyz ask it from now on.
 func (g *ground) reached(ready func(context.Context) error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.ready = ready
+	g.mu.Unlock()
+	g.show()
 }
 
 // away notes why it is not reached, and has the process say so while it tries again.
@@ -55,6 +59,7 @@ func (g *ground) away(err error) {
 	now, log := g.app.config.Now(), g.app.config.Log
 	switch {
 	case g.said.IsZero():
+		g.show()
 		g.app.answerMeanwhile()
 		log.Info("waiting for a program that is not there yet", "program", g.name, "at_most", g.app.patience(), "error", err)
 	case now.Sub(g.said) >= sayEvery:
