@@ -27,6 +27,10 @@
 // the frame. None of that is in HTTP headers, so no header makes anybody somebody: whoever may publish to NATS may
 // claim to be anyone, hence let only processes of the house in.
 //
+// NATS delivers a request once or not at all. Should one come twice all the same, the second is dropped while the first
+// runs, so that its caller is not told of a conflict with itself; later it is executed again, to nobody's ear, and the
+// Idempotency-Key of its caller keeps that from counting (package rpc).
+//
 // A panic of a handler is a 500 with its stack for the log of the edge, or breaks off an answer that has begun, as
 // http.ErrAbortHandler does. So does a connection that is lost in the middle of an answer. WebSockets and other upgrades
 // are 501, Hijack says so too, and answers before the final one (1xx) and trailers are not carried.

@@ -67,6 +67,49 @@ func (p *plane) serve(b *natsbus.Bus, replica string, h http.HandlerFunc) (stop 
 	return stop
 }
 
+// A request that comes again while it runs is the same request.
+func TestARequestThatIsDeliveredTwiceRunsOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlane(t)
+	conn, err := nats.Connect(p.server.URL, nats.NoEcho())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	again := make(chan error, 1)
+	first, err := conn.Subscribe(p.config.Prefix+".call.*", func(m *nats.Msg) {
+		again <- errors.Join(conn.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: m.Reply, Data: m.Data}), conn.Flush())
+	})
+	if err := errors.Join(err, first.AutoUnsubscribe(1), conn.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	var runs atomic.Int64
+	release := make(chan struct{})
+	caller, server := p.process(), p.process()
+	p.serve(server, "one.test", func(w http.ResponseWriter, _ *http.Request) {
+		if runs.Add(1) == 1 {
+			<-release
+		}
+		_, _ = io.WriteString(w, "hello")
+	})
+	answered := make(chan *httptest.ResponseRecorder)
+	go func() { answered <- ask(t.Context(), caller) }()
+	if err := <-again; err != nil {
+		t.Fatal(err)
+	}
+	_ = ask(t.Context(), caller) // comes after the repetition, which has been taken then
+	close(release)
+	if w := <-answered; w.Code != http.StatusOK || w.Body.String() != "hello" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if err := server.Close(); err != nil { // when all that was taken has run
+		t.Fatal(err)
+	}
+	if n := runs.Load(); n != 2 {
+		t.Errorf("two requests, of which one came twice, ran %d times", n)
+	}
+}
+
 func answers(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
 }

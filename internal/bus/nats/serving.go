@@ -98,6 +98,17 @@ func (s *servings) leave(p *place) {
 	}
 }
 
+// begin takes a request in, unless it is running already.
+func (s *servings) begin(one *serving) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running[one.call] != nil {
+		return false
+	}
+	s.running[one.call] = one
+	return true
+}
+
 // of finds a request by the subject that hears its answer.
 func (s *servings) of(call string) *serving {
 	s.mu.Lock()
@@ -143,9 +154,9 @@ type serving struct {
 func (b *Bus) onCall(m *nats.Msg) {
 	if len(m.Data) > 0 && m.Reply != "" && kind(m.Data[0]) == kindOpen {
 		s := &serving{bus: b, call: m.Reply, body: newInbox(), window: allowance{left: window}}
-		b.servings.mu.Lock()
-		b.servings.running[s.call] = s
-		b.servings.mu.Unlock()
+		if !b.servings.begin(s) {
+			return // the transport has delivered it twice: there will be an answer
+		}
 		b.handling.Add(1)
 		select {
 		case b.work <- work{s, m.Data}: // somebody is idle
