@@ -24,6 +24,7 @@ func TestTopologies(t *testing.T) {
 			t.Run("TheLastAffordableCall", d.lastCall)
 			t.Run("Reconciliation", func(t *testing.T) { d.reconciliation(t, m) })
 			t.Run("RepeatedDeliveries", func(t *testing.T) { d.deliveries(t, m) })
+			t.Run("RepeatedRequests", func(t *testing.T) { d.repeatedRequests(t, m) })
 			t.Run("Withdrawals", d.withdrawals)
 			t.Run("NoErrorIsLogged", d.calm)
 		})
