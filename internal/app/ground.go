@@ -61,7 +61,7 @@ func (g *ground) away(err error) {
 	case g.said.IsZero():
 		g.show()
 		g.app.answerMeanwhile()
-		log.Info("waiting for a program that is not there yet", "program", g.name, "at_most", g.app.patience(), "error", err)
+		log.Info("waiting for a program that is not there yet", "program", g.name, "at_most", g.app.patience().String(), "error", err)
 	case now.Sub(g.said) >= sayEvery:
 		log.Warn("still waiting for a program that is not there yet", "program", g.name, "error", err)
 	default:
