@@ -75,7 +75,8 @@ func (e *examination) moneyLeases(ctx context.Context, d *db.DB) error {
 	return nil
 }
 
-const backlogSQL = `SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox WHERE published_at IS NULL`
+// seq is when an event was added, in microseconds, also that of a replay.
+const backlogSQL = `SELECT COUNT(*), COALESCE(MIN(seq), 0) FROM outbox WHERE published_at IS NULL`
 
 // outbox looks at events that are not published yet.
 func (e *examination) outbox(ctx context.Context, d *db.DB) error {

@@ -23,7 +23,7 @@ func (e *examination) database(ctx context.Context) {
 	if e.DB == "" {
 		c.Path = filepath.Join(e.Data, "m3o.db")
 		if _, err := os.Stat(c.Path); errors.Is(err, os.ErrNotExist) {
-			e.ok(part, "there is none yet at %s; the first start makes it", c.Path)
+			e.noDatabase(c.Path)
 			return
 		}
 	}
@@ -41,6 +41,16 @@ func (e *examination) database(ctx context.Context) {
 	if e.schema(ctx, d) {
 		e.books(ctx, d)
 	}
+}
+
+// noDatabase is right before the first start, and for gateways, which keep nothing in one.
+func (e *examination) noDatabase(file string) {
+	const part = "database"
+	if e.split() {
+		e.ok(part, "none is given and there is none at %s: right where only gateways run; else give --db postgres://…", file)
+		return
+	}
+	e.ok(part, "there is none yet at %s; the first start makes it", file)
 }
 
 func (e *examination) sqlite(ctx context.Context, d *db.DB) {

@@ -71,6 +71,8 @@ func TestNothingIsWrongBeforeTheFirstStart(t *testing.T) {
 	fine(t, findings)
 	wants(t, findings, "data directory", OK, "the first start makes it")
 	wants(t, findings, "database", OK, "there is none yet")
+	c.Bus, c.NATS.NKeyFile = "nats://127.0.0.1:1", "none" // it is another's to look at that
+	wants(t, Examine(t.Context(), c), "database", OK, "right where only gateways run")
 }
 
 // withStore is a deployment over a database of the engine.
@@ -112,7 +114,7 @@ func TestWhatIsWrongInTheBooksIsFound(t *testing.T) {
 		hourAgo := db.Micro(now().Add(-time.Hour))
 		do(t, d, `INSERT INTO ledger_accounts (owner, name, balance) VALUES ('cus_1', 'available', 7)`)
 		do(t, d, `INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, closed) VALUES ('l', 'cus_1', 'gw', 10, 4, $1, FALSE)`, hourAgo)
-		do(t, d, `INSERT INTO outbox (id, event_id, seq, source, topic, type, type_name, key, part, only_group, data, created_at) VALUES ('e', 'e', 1, 's', 't', 1, 'T', 'k', 0, '', $1, $2)`, []byte("{}"), hourAgo)
+		do(t, d, `INSERT INTO outbox (id, event_id, seq, source, topic, type, type_name, key, part, only_group, data, created_at) VALUES ('e', 'e', $1, 's', 't', 1, 'T', 'k', 0, '', $2, 1)`, hourAgo, []byte("{}")) // a replay of something old
 		do(t, d, `INSERT INTO dead_letters (id, event_id, grp, source, topic, type, type_name, key, data, created_at, error, tries, died_at)
 			VALUES ('d', 'e', 'balance', 's', 't', 1, 'T', 'k', $1, 1, 'no such lease', 3, 1)`, []byte("{}"))
 		do(t, d, `INSERT INTO leases (name, holder, until) VALUES ('ticker:a', 'host', $1)`, db.Micro(now().Add(1000*time.Hour)))
