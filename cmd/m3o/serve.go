@@ -52,17 +52,18 @@ func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
 type serveCmd struct {
 	storeFlags
 	logFlags
-	Listen        string   `default:":8080" env:"M3O_LISTEN" placeholder:"ADDR" help:"Address of the HTTP port."`
-	Services      []string `default:"all" env:"M3O_SERVICES" placeholder:"LIST" help:"Services that this process runs, such as gateway or keys,customers, or all,-gateway for all but one; m3o services lists them. May be given again."`
-	Bus           string   `default:"memory" env:"M3O_BUS" placeholder:"URL" help:"Transport between services: memory, where all are in this process, or nats:// or tls:// URLs with commas between."`
-	Redis         string   `env:"M3O_REDIS" placeholder:"URL" help:"redis:// URL under which several gateways share their rate limits; without it each has its own."`
-	Name          string   `env:"M3O_NAME" placeholder:"NAME" help:"Name of this process in logs, in metrics and on the bus; by default the machine's, with the port."`
-	Config        string   `env:"M3O_CONFIG" placeholder:"FILE" help:"YAML file of service: {property: value}; M3O_<SERVICE>_<PROPERTY> overrides it."`
-	JournalSync   string   `default:"none" enum:"none,interval,always" env:"M3O_JOURNAL_SYNC" placeholder:"WHEN" help:"When served calls are on the disk: none (they outlive the process), interval (ten times a second) or always (before each answer)."`
-	NoDemo        bool     `env:"M3O_NO_DEMO" help:"Make no demo customer on the first start."`
-	AdminEmail    string   `env:"M3O_ADMIN_EMAIL" hidden:""`
-	AdminPassword string   `env:"M3O_ADMIN_PASSWORD" hidden:""`
-	Secret        string   `env:"M3O_SECRET" hidden:""`
+	Listen        string        `default:":8080" env:"M3O_LISTEN" placeholder:"ADDR" help:"Address of the HTTP port."`
+	Services      []string      `default:"all" env:"M3O_SERVICES" placeholder:"LIST" help:"Services that this process runs, such as gateway or keys,customers, or all,-gateway for all but one; m3o services lists them. May be given again."`
+	Bus           string        `default:"memory" env:"M3O_BUS" placeholder:"URL" help:"Transport between services: memory, where all are in this process, or nats:// or tls:// URLs with commas between."`
+	Redis         string        `env:"M3O_REDIS" placeholder:"URL" help:"redis:// URL under which several gateways share their rate limits; without it each has its own."`
+	Name          string        `env:"M3O_NAME" placeholder:"NAME" help:"Name of this process in logs, in metrics and on the bus; by default the machine's, with the port."`
+	Patience      time.Duration `default:"1m" env:"M3O_PATIENCE" placeholder:"TIME" help:"How long the start waits for Postgres, for NATS and for services of other processes, for each so long."`
+	Config        string        `env:"M3O_CONFIG" placeholder:"FILE" help:"YAML file of service: {property: value}; M3O_<SERVICE>_<PROPERTY> overrides it."`
+	JournalSync   string        `default:"none" enum:"none,interval,always" env:"M3O_JOURNAL_SYNC" placeholder:"WHEN" help:"When served calls are on the disk: none (they outlive the process), interval (ten times a second) or always (before each answer)."`
+	NoDemo        bool          `env:"M3O_NO_DEMO" help:"Make no demo customer on the first start."`
+	AdminEmail    string        `env:"M3O_ADMIN_EMAIL" hidden:""`
+	AdminPassword string        `env:"M3O_ADMIN_PASSWORD" hidden:""`
+	Secret        string        `env:"M3O_SECRET" hidden:""`
 	natsFlags
 }
 
@@ -94,6 +95,10 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if c.Patience <= 0 {
+		return fmt.Errorf("--patience %s: give a time such as 30s", c.Patience)
+	}
+	config.Patience = c.Patience
 	config.Listen, config.ConfigFile, config.NoDemo = c.Listen, c.Config, c.NoDemo
 	config.Services, config.Bus, config.NATS, config.Redis, config.Name = c.Services, c.Bus, c.credentials(), c.Redis, c.Name
 	config.JournalSync = c.JournalSync

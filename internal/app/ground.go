@@ -93,7 +93,9 @@ func (a *App) awaitDB(ctx context.Context) (err error) {
 		if !db.IsAway(err) {
 			return err
 		}
-		g.away(err)
+		if ctx.Err() == nil { // else it says no more than that
+			g.away(err)
+		}
 		select {
 		case <-ctx.Done():
 			return g.gone(ctx)

@@ -40,17 +40,18 @@ func TestTimeIsInjected(t *testing.T) {
 // ownContext are the places that begin a context. Everywhere else the caller's is
 // passed on, so that deadlines, cancellation and who is calling travel along.
 var ownContext = exceptions{
-	"cmd/m3o/main.go":              "where everything begins",
-	"examples/main.go":             "where the examples begin",
-	"internal/app/stack.go":        "stopping goes on after the context that ended the process",
-	"internal/bus/nats/bus.go":     "a bus lives from Open to Close, and what it serves sees nothing of whoever opened it",
-	"internal/bus/outbox/relay.go": "a relay lives from Start to Stop, not as long as a call",
-	"internal/bus/topic.go":        "a handler of an event must not end with the publisher, nor see its values",
-	"internal/db/batch.go":         "a transaction that several callers share must not end with one of them",
-	"internal/db/disk.go":          "a checkpoint is nobody's in particular, and belongs to no call",
-	"internal/db/statements.go":    "prepared statements live as long as their pool, not as long as a call",
-	"internal/rpc/detach.go":       "what travels to another service is copied; the rest stays where it is",
-	"internal/gateway/recorder.go": "calls are recorded after they have been answered",
+	"cmd/m3o/main.go":                "where everything begins",
+	"examples/main.go":               "where the examples begin",
+	"internal/app/stack.go":          "stopping goes on after the context that ended the process",
+	"internal/bus/nats/bus.go":       "a bus lives from Open to Close, and what it serves sees nothing of whoever opened it",
+	"internal/bus/outbox/metrics.go": "a collector of metrics is asked without a context",
+	"internal/bus/outbox/relay.go":   "a relay lives from Start to Stop, not as long as a call",
+	"internal/bus/topic.go":          "a handler of an event must not end with the publisher, nor see its values",
+	"internal/db/batch.go":           "a transaction that several callers share must not end with one of them",
+	"internal/db/disk.go":            "a checkpoint is nobody's in particular, and belongs to no call",
+	"internal/db/statements.go":      "prepared statements live as long as their pool, not as long as a call",
+	"internal/rpc/detach.go":         "what travels to another service is copied; the rest stays where it is",
+	"internal/gateway/recorder.go":   "calls are recorded after they have been answered",
 }
 
 func TestContextsAreTheCallers(t *testing.T) {
