@@ -89,7 +89,7 @@ type App struct {
 // Run runs the system until the context ends, and stops it in order. A context that ends during the start is no error.
 func Run(ctx context.Context, c Config) error {
 	a, err := Start(ctx, c)
-	if err != nil && ctx.Err() != nil {
+	if a == nil && errors.Is(ctx.Err(), context.Canceled) { // it was told to stop
 		c.Log.Info("m3o has stopped before it was ready", "error", err)
 		return nil
 	}
