@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,11 +107,11 @@ func (d *DB) serve(group []*member) {
 
 // together runs the group in one transaction. There is always one open savepoint, the next member's.
 func (d *DB) together(ctx context.Context, group []*member) error {
-	tx, err := d.write.BeginTx(ctx, nil)
+	tx, err := d.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback()
+	defer tx.end()
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT member"); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}
@@ -167,14 +166,14 @@ func (m *member) give(tx *Tx) error {
 }
 
 // run is the lead's part of one member. Its error fails the group; the member's own is kept in m.err.
-func (m *member) run(ctx context.Context, tx *sql.Tx) error {
+func (m *member) run(ctx context.Context, tx begun) error {
 	if errors.Is(m.err, errLeft) || !m.claim() {
 		return nil
 	}
 	if m.err = m.ctx.Err(); m.err != nil {
 		return nil
 	}
-	m.err = m.give(&Tx{tx: tx, shared: ctx, kept: m.kept})
+	m.err = m.give(&Tx{tx: tx.Tx, conn: tx.conn, shared: ctx, kept: m.kept})
 	if retryable(m.err) {
 		return m.err
 	}

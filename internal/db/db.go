@@ -3,7 +3,7 @@
 // package of ours.
 //
 // The portable subset: $1 parameters, TEXT, BIGINT, BOOLEAN and BYTEA, CHECK, partial unique indexes, ON CONFLICT,
-// RETURNING, CTE, window functions, row-value comparison. Times are BIGINT Unix microseconds passed from Go (Micro,
+// RETURNING, CTE, window functions, row-value comparison, string_agg without an order. Times are BIGINT Unix microseconds passed from Go (Micro,
 // Time). Not in it: now(), arrays, ILIKE, serials, JSON operators, :: casts, FOR UPDATE.
 //
 // Three rules for a store:

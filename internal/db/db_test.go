@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -285,6 +286,44 @@ func TestSubset(t *testing.T) {
 			t.Errorf("got %v, want ErrNoRows", err)
 		}
 	})
+}
+
+func TestFill(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 5: 8, 8: 8, 9: 16} {
+		values := make([]int, n, 100)
+		for i := range values {
+			values[i] = i
+		}
+		got := db.Fill(values)
+		if len(got) != want || !slices.Equal(got[:n], values) || want > n && (got[want-1] != n-1 || values[:100][want-1] != 0) {
+			t.Errorf("%d became %v, behind it is %v", n, got, values[:want])
+		}
+	}
+}
+
+func TestPostgresPrefersIndexesUnlessItIsToldOtherwise(t *testing.T) {
+	t.Parallel()
+	const query = `SELECT current_setting('random_page_cost')`
+	var usual, told string
+	if err := dbtest.Postgres(t).QueryRow(t.Context(), query).Scan(&usual); err != nil || usual != "1.1" {
+		t.Errorf("a page costs %s, %v", usual, err)
+	}
+	address, err := url.Parse(os.Getenv("M3O_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := address.Query()
+	values.Set("random_page_cost", "3")
+	address.RawQuery = values.Encode()
+	d, err := db.Open(t.Context(), db.Config{URL: address.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	if err := d.QueryRow(t.Context(), query).Scan(&told); err != nil || told != "3" {
+		t.Errorf("a page costs %s, %v, and was said to cost 3", told, err)
+	}
 }
 
 func TestMicro(t *testing.T) {

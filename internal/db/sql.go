@@ -1,6 +1,7 @@
 package db
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,16 @@ func In(first, n int) string {
 		b.WriteString("$" + strconv.Itoa(first+i))
 	}
 	return b.String()
+}
+
+// Fill repeats the last of some values until their number is a power of two, for an IN list. So there are few texts of a
+// statement, whatever the number of values, and each stays prepared.
+func Fill[T any](values []T) []T {
+	values = slices.Clip(values) // what follows them is somebody else's
+	for n := len(values); n&(n-1) != 0; n++ {
+		values = append(values, values[n-1])
+	}
+	return values
 }
 
 // Micro is t as stored: Unix microseconds, 0 for the zero Time.

@@ -3,12 +3,14 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
 // Tx is a running transaction, for one goroutine. It ends with the function it was given to.
 type Tx struct {
 	tx     *sql.Tx
+	conn   *sql.Conn       // that tx runs on; nil on SQLite
 	shared context.Context // of the group whose transaction this is a part of; nil for a plain one
 	hooks  []func()
 	failed error // the first statement that failed
@@ -23,12 +25,12 @@ func (d *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
-	begun, err := d.write.BeginTx(ctx, nil)
+	begun, err := d.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer begun.Rollback() // also when fn panics; after the commit it does nothing
-	tx := &Tx{tx: begun, kept: d.kept}
+	defer begun.end() // also when fn panics
+	tx := &Tx{tx: begun.Tx, conn: begun.conn, kept: d.kept}
 	if err := tx.call(fn); err != nil {
 		return err
 	}
@@ -40,6 +42,34 @@ func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 	tx.committed()
 	return nil
+}
+
+// begun is a transaction that has begun. On Postgres its connection is known, see Tx.ExecAll.
+type begun struct {
+	*sql.Tx
+	conn *sql.Conn
+}
+
+func (d *DB) begin(ctx context.Context) (b begun, err error) {
+	if d.dialect == SQLite {
+		b.Tx, err = d.write.BeginTx(ctx, nil)
+		return b, err
+	}
+	if b.conn, err = d.write.Conn(ctx); err != nil {
+		return b, err
+	}
+	if b.Tx, err = b.conn.BeginTx(ctx, nil); err != nil {
+		return b, errors.Join(err, b.conn.Close())
+	}
+	return b, nil
+}
+
+// end undoes what is not committed, and gives the connection back.
+func (b begun) end() {
+	_ = b.Rollback() // after a commit it does nothing
+	if b.conn != nil {
+		_ = b.conn.Close() // it is broken, and the pool has seen that
+	}
 }
 
 // call runs fn. A failed statement that fn hid fails the transaction, and one worth a retry wins over what fn made
@@ -77,6 +107,33 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (sql.Result, e
 	}
 	t.note(err)
 	return res, err
+}
+
+// Statement is a text with its arguments.
+type Statement struct {
+	Query string
+	Args  []any
+}
+
+// ExecAll runs statements in their order and says how many rows each has met. Postgres is sent all of them at once, so
+// that they cost one round trip. Of one that fails the error is answered, and the transaction is undone as after Exec.
+func (t *Tx) ExecAll(ctx context.Context, all []Statement) (met []int64, err error) {
+	if t.conn != nil {
+		met, err = execBatch(t.context(ctx), t.conn, all)
+		t.note(err)
+		return met, err
+	}
+	met = make([]int64, len(all))
+	for i, one := range all {
+		result, err := t.Exec(ctx, one.Query, one.Args...)
+		if err != nil {
+			return nil, err
+		}
+		if met[i], err = result.RowsAffected(); err != nil {
+			return nil, err
+		}
+	}
+	return met, nil
 }
 
 // Query reads rows, the transaction's own changes among them; the caller closes them before the next statement.

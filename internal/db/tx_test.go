@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,80 @@ func TestTx_FailsWhenAStatementsErrorIsHidden(t *testing.T) {
 		})
 		if !db.IsUnique(err) || balance(t, d, "a") != 1000 {
 			t.Fatalf("got %v, balance %d", err, balance(t, d, "a"))
+		}
+	})
+}
+
+// several debits an account, then notes it, then debits nobody.
+func several(note string) []db.Statement {
+	return []db.Statement{
+		{Query: `UPDATE accounts SET balance = balance - $1 WHERE id = $2`, Args: []any{int64(100), "a"}},
+		{Query: `INSERT INTO accounts (id, balance, note, open, raw) SELECT id || $1, balance, $2, $3, $4 FROM accounts WHERE id = 'a'`, Args: []any{"x", note, true, []byte{0, 255}}},
+		{Query: `UPDATE accounts SET balance = balance - $1 WHERE id = $2`, Args: []any{int64(100), "nobody"}},
+	}
+}
+
+func TestTx_ExecAllRunsInOrder(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, d *db.DB, tx txFunc) {
+		var met []int64
+		err := tx(t.Context(), func(tx *db.Tx) (err error) {
+			if err := debit(t.Context(), tx, 1); err != nil {
+				return err
+			}
+			met, err = tx.ExecAll(t.Context(), several("n"))
+			return err
+		})
+		if err != nil || !slices.Equal(met, []int64{1, 1, 0}) || balance(t, d, "a") != 899 || balance(t, d, "ax") != 899 {
+			t.Errorf("met %v, %v; balances %d and %d", met, err, balance(t, d, "a"), balance(t, d, "ax"))
+		}
+	})
+}
+
+// Of several statements one that fails undoes those before it, and nothing follows, whether its error is hidden or not.
+func TestTx_ExecAllFailsAsAWhole(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, d *db.DB, tx txFunc) {
+		twice := append(several("n"), several("n")[1], several("n")[0])
+		err := tx(t.Context(), func(tx *db.Tx) error {
+			if met, err := tx.ExecAll(t.Context(), twice); !db.IsUnique(err) || met != nil {
+				t.Errorf("met %v, %v", met, err)
+			}
+			if _, err := tx.ExecAll(t.Context(), several("n")); err == nil {
+				t.Error("the transaction went on")
+			}
+			return nil
+		})
+		if !db.IsUnique(err) || balance(t, d, "a") != 1000 {
+			t.Errorf("got %v, balance %d", err, balance(t, d, "a"))
+		}
+		if err := tx(t.Context(), func(tx *db.Tx) error { return debit(t.Context(), tx, 1) }); err != nil || balance(t, d, "a") != 999 {
+			t.Errorf("afterwards: %v, balance %d", err, balance(t, d, "a"))
+		}
+	})
+}
+
+// What comes after the end of the transaction's context is not run outside of it.
+func TestTx_ExecAllKeepsToItsTransaction(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		accounts(t, d)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := d.Tx(ctx, func(tx *db.Tx) (err error) {
+			cancel()
+			for err == nil {
+				_, err = tx.ExecAll(t.Context(), several("n")[:1])
+			}
+			return err
+		})
+		if err == nil || balance(t, d, "a") != 1000 {
+			t.Errorf("got %v, balance %d", err, balance(t, d, "a"))
+		}
+		if d.Dialect() != db.Postgres {
+			return
+		}
+		if met, err := d.ExecBatch(t.Context(), several("n")); !errors.Is(err, sql.ErrTxDone) || balance(t, d, "a") != 1000 {
+			t.Errorf("without a transaction: met %v, %v, balance %d", met, err, balance(t, d, "a"))
 		}
 	})
 }
