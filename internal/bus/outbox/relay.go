@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ const (
 	term   = 10 * time.Second       // of the lease; renewed at half
 	window = 64                     // events of a partition that may be in flight
 	chunk  = 512                    // rows to read, or to mark, at once
-	plenty = 128                    // events in flight, with which only the poll reads more: reads see them again
+	plenty = 128                    // events in flight, with which only the poll reads more
 	moment = 2 * time.Millisecond   // that what is settled waits for company to be marked
 	rest   = time.Second            // after something failed, or while another has the lease
 )
@@ -180,7 +181,12 @@ func (f *flight) read(polled bool) []row {
 		f.behind = true
 		return nil
 	}
-	rows, err := unpublished(f.ctx, f.outbox.db, f.source, without, aloft+chunk)
+	known := slices.Collect(maps.Keys(f.aloft))
+	limit := chunk
+	if len(known) > plenty { // a long list of ids costs more than to read these again
+		known, limit = nil, aloft+chunk
+	}
+	rows, err := unpublished(f.ctx, f.outbox.db, f.source, without, known, limit)
 	if err != nil {
 		if f.ctx.Err() == nil {
 			f.outbox.log.Error("outbox cannot be read", "source", f.source, "error", err)
@@ -292,10 +298,10 @@ func (f *flight) release() {
 	}
 }
 
-// mark marks what is settled, as much as there is at once, until settled is closed.
+// mark marks what is settled, as much as comes within a moment, until settled is closed.
 func (f *flight) mark() {
 	for first := range f.settled {
-		ids := []string{first}
+		ids, due := []string{first}, time.After(moment)
 	collect:
 		for len(ids) < chunk {
 			select {
@@ -304,7 +310,7 @@ func (f *flight) mark() {
 					break collect
 				}
 				ids = append(ids, rowID)
-			default:
+			case <-due:
 				break collect
 			}
 		}

@@ -36,6 +36,7 @@ const rowsPerStatement = 8
 // insert writes unpublished rows in their order. A row does not see those of its own
 // statement, so events of one key are in different ones.
 func insert(ctx context.Context, tx *db.Tx, seq int64, rows ...row) error {
+	var all []db.Statement
 	for len(rows) > 0 {
 		n := distinctKeys(rows)
 		args := make([]any, 0, values*n)
@@ -44,12 +45,11 @@ func insert(ctx context.Context, tx *db.Tx, seq int64, rows ...row) error {
 			args = append(args, r.id, e.ID, seq, e.Source, e.Topic, int64(e.Type), e.TypeName, e.Key,
 				int64(e.Partition()), e.Group, e.Data, db.Micro(e.Time))
 		}
-		if _, err := tx.Exec(ctx, insertText(n), args...); err != nil {
-			return err
-		}
+		all = append(all, db.Statement{Query: insertText(n), Args: args})
 		rows = rows[n:]
 	}
-	return nil
+	_, err := tx.ExecAll(ctx, all)
+	return err
 }
 
 // insertText is the statement that inserts n rows.
@@ -78,18 +78,21 @@ type row struct {
 	event bus.Event
 }
 
-// unpublished reads at most limit rows of source in order, but none of the parts.
-func unpublished(ctx context.Context, q db.Querier, source string, without []int64, limit int) ([]row, error) {
-	args := []any{source, limit}
-	for _, part := range without {
-		args = append(args, part)
-	}
-	query := `SELECT id, part, event_id, source, topic, type, type_name, key, only_group, data, created_at
-		FROM outbox WHERE source = $1 AND published_at IS NULL`
+// unpublished reads at most limit rows of source in order, but none of the parts and none of those that are known.
+func unpublished(ctx context.Context, q db.Querier, source string, without []int64, known []string, limit int) ([]row, error) {
+	query, args := `SELECT id, part, event_id, source, topic, type, type_name, key, only_group, data, created_at
+		FROM outbox WHERE source = $1 AND published_at IS NULL`, []any{source}
 	if len(without) > 0 {
-		query += ` AND part NOT IN (` + db.In(3, len(without)) + `)`
+		query += ` AND part NOT IN (` + db.In(len(args)+1, len(without)) + `)`
+		args = append(args, anys(without)...)
 	}
-	rows, err := q.Query(ctx, query+` ORDER BY seq, id LIMIT $2`, args...)
+	if len(known) > 0 {
+		known = db.Fill(known)
+		query += ` AND id NOT IN (` + db.In(len(args)+1, len(known)) + `)`
+		args = append(args, anys(known)...)
+	}
+	query += ` ORDER BY seq, id LIMIT ` + db.In(len(args)+1, 1)
+	rows, err := q.Query(ctx, query, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("read the outbox of %s: %w", source, err)
 	}
@@ -108,19 +111,21 @@ func unpublished(ctx context.Context, q db.Querier, source string, without []int
 	return all, rows.Err()
 }
 
-// markPublished marks rows, all in one statement. Its list is filled up to a power of
-// two, so that there are few such statements and each stays prepared.
+// markPublished marks rows, all in one statement.
 func markPublished(ctx context.Context, tx *db.Tx, at int64, ids []string) error {
-	args := []any{at}
-	for _, rowID := range ids {
-		args = append(args, rowID)
-	}
-	for n := len(ids); n&(n-1) != 0; n++ {
-		args = append(args, ids[0])
-	}
+	args := append([]any{at}, anys(db.Fill(ids))...)
 	_, err := tx.Exec(ctx, `UPDATE outbox SET published_at = $1 WHERE id IN (`+db.In(2, len(args)-1)+`)`, args...)
 	if err != nil {
 		return fmt.Errorf("mark %d events published: %w", len(ids), err)
 	}
 	return nil
+}
+
+// anys are values as arguments of a statement.
+func anys[T any](values []T) []any {
+	args := make([]any, len(values))
+	for i, value := range values {
+		args[i] = value
+	}
+	return args
 }
