@@ -3,6 +3,7 @@ package gather_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ var errOdd = errors.New("odd")
 type desk struct {
 	*gather.Group[int, int]
 	gate chan struct{} // one receive a set; nil: at once
+	turn chan struct{} // one receive before a set is taken; nil: at once
 
 	mu   sync.Mutex
 	sets [][]int
@@ -26,12 +28,21 @@ type desk struct {
 // newDesk doubles even numbers and refuses odd ones; 0 panics and -1 fails the set.
 func newDesk(gate chan struct{}) *desk {
 	d := &desk{gate: gate}
-	d.Group = gather.New(func(ctx context.Context, set []int) ([]gather.Answer[int], error) {
+	d.Group = gather.New(func(ctx context.Context, take func() []int) ([]gather.Answer[int], error) {
+		if d.turn != nil {
+			if _, open := <-d.turn; !open {
+				return nil, errOdd
+			}
+		}
+		set := take()
 		d.mu.Lock()
 		d.sets = append(d.sets, slices.Clone(set))
 		d.mu.Unlock()
 		if d.gate != nil {
 			<-d.gate
+		}
+		if again := take(); !slices.Equal(again, set) {
+			return nil, fmt.Errorf("took %v, and then %v", set, again)
 		}
 		answers := make([]gather.Answer[int], len(set))
 		for i, n := range set {
@@ -106,6 +117,60 @@ func TestWhoMeetsIsDoneTogetherInOrder(t *testing.T) {
 		finish()
 		if len(d.sets) != 2 || !slices.Equal(d.sets[0], []int{2}) || !slices.Equal(d.sets[1], []int{4, 3, 6}) {
 			t.Errorf("got %v, want 2 alone and then the others", d.sets)
+		}
+	})
+}
+
+// Whoever comes before a set is taken is in it, however long its run waits first.
+func TestASetIsTakenWhenItsTurnHasCome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(nil)
+		d.turn = make(chan struct{})
+		_, finish := crowd(t.Context(), d, 2, 4, 6)
+		d.turn <- struct{}{}
+		finish()
+		if len(d.sets) != 1 || !slices.Equal(d.sets[0], []int{2, 4, 6}) {
+			t.Errorf("got %v, want all in one set", d.sets)
+		}
+	})
+}
+
+func TestWhoLeavesBeforeASetIsTakenIsNotDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(nil)
+		d.turn = make(chan struct{})
+		leader, stop := context.WithCancel(t.Context())
+		first, finish := crowd(leader, d, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		left, second := crowd(ctx, d, 4)
+		stop() // who does the set is in it whatever happens
+		cancel()
+		second()
+		if _, err := left[0](); !errors.Is(err, context.Canceled) {
+			t.Errorf("who left got %v", err)
+		}
+		d.turn <- struct{}{}
+		finish()
+		if got, err := first[0](); got != 4 || err != nil || len(d.sets) != 1 || !slices.Equal(d.sets[0], []int{2}) {
+			t.Errorf("got %d, %v of %v", got, err, d.sets)
+		}
+	})
+}
+
+func TestARunThatFailsBeforeItsTurnFailsForAllWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(nil)
+		d.turn = make(chan struct{})
+		results, finish := crowd(t.Context(), d, 2, 4)
+		close(d.turn)
+		finish()
+		for i, result := range results {
+			if _, err := result(); !errors.Is(err, errOdd) || len(d.sets) != 0 {
+				t.Errorf("%d: %v of %v", i, err, d.sets)
+			}
 		}
 	})
 }

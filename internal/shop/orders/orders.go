@@ -315,10 +315,11 @@ type decided struct {
 	fresh bool
 }
 
-// insert inserts the orders that wait, with their facts, all in one transaction.
-func (s *Service) insert(ctx context.Context, set []ordersapi.Order) ([]gather.Answer[decided], error) {
-	answers := make([]gather.Answer[decided], len(set))
-	err := s.db.Tx(ctx, func(tx *db.Tx) error {
+// insert inserts the orders that wait once it is its turn to write, with their facts, all in one transaction.
+func (s *Service) insert(ctx context.Context, take func() []ordersapi.Order) (answers []gather.Answer[decided], err error) {
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		set := take()
+		answers = make([]gather.Answer[decided], len(set))
 		fresh, err := insert(ctx, tx, set)
 		if err != nil {
 			return err

@@ -78,7 +78,8 @@ func get(ctx context.Context, q db.Querier, orderID string) (ordersapi.Order, er
 func listByID(ctx context.Context, q db.Querier, ids []string) (map[string]ordersapi.Order, error) {
 	found := map[string]ordersapi.Order{}
 	for chunk := range slices.Chunk(ids, idsPerStatement) {
-		all, err := scanAll(q.Query(ctx, fmt.Sprintf(byIDSQL, db.In(1, len(chunk))), anys(chunk)...))
+		args := db.Fill(anys(chunk))
+		all, err := scanAll(q.Query(ctx, fmt.Sprintf(byIDSQL, db.In(1, len(args))), args...))
 		if err != nil {
 			return nil, err
 		}

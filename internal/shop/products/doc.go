@@ -23,9 +23,15 @@
 //
 // Reserve, Release and Commit that wait at the same time are done as one set (package gather): one transaction reads the
 // products and reservations they are about, book decides them in memory in the order in which they came, and what has
-// become of them is written, each product once. A refused one changes nothing for the others. What was read may have
+// become of them is written, each product once; on Postgres that is two round trips, however large the set. A refused one changes nothing for the others. What was read may have
 // moved under another process: every statement that writes says what it relies on, and a set that missed a row is decided
 // anew. Rows are taken in the order of their keys, reservations before products.
+//
+// # Lists
+//
+// Nothing of a product changes but its stock and whether it is sold. A list asks the store for these, and has the rest
+// from the catalogue, which remembers it. So it is never older than the store, whichever process has changed that, and
+// nothing need be told to forget. Orders read the store only.
 //
 // # Facts
 //

@@ -55,6 +55,8 @@ type Service struct {
 	now     func() time.Time
 	durable bool
 	changes *gather.Group[change, []productsapi.ReservedLine]
+
+	catalogue catalogue
 }
 
 // New makes the service.
@@ -101,12 +103,16 @@ func (s *Service) GetProducts(ctx context.Context, search string, limit int, cur
 	if err := checkText("search", search, 0, maxName); err != nil {
 		return nil, "", err
 	}
-	found, err := list(ctx, s.db, search, before, limit+1)
-	if err != nil || len(found) <= limit {
+	all, err := list(ctx, s.db, search, before, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := s.catalogue.complete(ctx, s.db, all)
+	found = found[:min(len(found), limit)]
+	if err != nil || len(all) <= limit || len(found) == 0 {
 		return found, "", err
 	}
-	found = found[:limit]
-	last := found[limit-1]
+	last := found[len(found)-1]
 	return found, page.Cursor{Time: db.Micro(last.CreatedAt), ID: last.ID}.String(), nil
 }
 
@@ -288,18 +294,19 @@ func (s *Service) sell(ctx context.Context, patience time.Duration, orderID stri
 	return err
 }
 
-// change decides and writes the changes that wait, all in one transaction. In the store that orders are in, what decides
+// change decides and writes the changes that wait once it is its turn to write, all in one transaction. In the store that orders are in, what decides
 // about a change is written after it and waited for: a machine that loses power loses neither or both.
-func (s *Service) change(ctx context.Context, set []change) ([]gather.Answer[[]productsapi.ReservedLine], error) {
+func (s *Service) change(ctx context.Context, take func() []change) (answers []gather.Answer[[]productsapi.ReservedLine], err error) {
 	if !s.durable {
 		ctx = db.Relaxed(ctx)
 	}
-	answers := make([]gather.Answer[[]productsapi.ReservedLine], len(set))
 	once := func(tx *db.Tx) error {
+		set := take()
 		b, err := read(ctx, tx, set, s.now())
 		if err != nil {
 			return err
 		}
+		answers = make([]gather.Answer[[]productsapi.ReservedLine], len(set))
 		for i, c := range set {
 			answers[i].Value, answers[i].Err = b.apply(c)
 		}
@@ -309,7 +316,7 @@ func (s *Service) change(ctx context.Context, set []change) ([]gather.Answer[[]p
 		tx.AfterCommit(func() { s.count(b, answers) })
 		return nil
 	}
-	err := s.db.Tx(ctx, once)
+	err = s.db.Tx(ctx, once)
 	for n := 0; errors.Is(err, errMoved) && n < maxAgain; n++ {
 		err = s.db.Tx(ctx, once)
 	}

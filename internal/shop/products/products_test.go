@@ -123,6 +123,43 @@ func TestListIsPagedNewestFirst(t *testing.T) {
 	})
 }
 
+// What is remembered of products is not what changes: a list is as the store is, whoever has changed it.
+func TestAListIsAsTheStoreIs(t *testing.T) {
+	each(t, func(t *testing.T, s productsapi.Service, h *house) {
+		ctx := admin(t.Context())
+		other := h.another(prometheus.NewRegistry())
+		long, err := s.AddProduct(ctx, "Book", strings.Repeat("é", 9000), 7, 3)
+		must(t, err)
+		lamp, gone := sells(t, s, "Lamp", 25, 4), sells(t, s, "Chair", 40, 1)
+		listed := func() string {
+			all, next, err := s.GetProducts(ctx, "", 3, "")
+			must(t, err)
+			text := next
+			for _, p := range all {
+				single, err := s.GetProduct(ctx, p.ID)
+				must(t, err)
+				if p != single {
+					t.Errorf("listed as %+v, and is %+v", p, single)
+				}
+				text += fmt.Sprint(p.ID, " ", p.Stock, ";")
+			}
+			return text
+		}
+		if got, want := listed(), fmt.Sprint(gone, " 1;", lamp, " 4;", long.ID, " 3;"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		_, err = other.UpdateInventory(ctx, lamp, productsapi.Subtract, 3)
+		must(t, err)
+		_, err = other.UpdateInventory(ctx, gone, productsapi.Delete, 0)
+		must(t, err)
+		_, err = other.Reserve(ctx, "ord_1", "usr_1", []productsapi.ReserveLine{line(long.ID, 2)})
+		must(t, err)
+		if got, want := listed(), fmt.Sprint(lamp, " 1;", long.ID, " 1;"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
 func TestUpdateInventory(t *testing.T) {
 	each(t, func(t *testing.T, s productsapi.Service, h *house) {
 		productID := sells(t, s, "Lamp", 1, 5)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,20 +46,33 @@ func get(ctx context.Context, q db.Querier, productID string) (productsapi.Produ
 	return scan(q.QueryRow(ctx, getSQL, productID))
 }
 
-const listSQL = `
-	SELECT ` + columns + ` FROM products
-	WHERE NOT deleted AND (created_at, id) < ($1, $2)
-	ORDER BY created_at DESC, id DESC LIMIT $3`
+// A page is read as one row of text, "id stock,id stock,…": a row for each product costs several times as much. The rest
+// is in the catalogue.
+const (
+	listSQL = `
+		SELECT COALESCE(string_agg(id || ' ' || CAST(stock AS TEXT), ','), '') FROM (
+			SELECT id, stock FROM products
+			WHERE NOT deleted AND (created_at, id) < ($1, $2)
+			ORDER BY created_at DESC, id DESC LIMIT $3
+		) AS listed`
+	searchSQL = `
+		SELECT COALESCE(string_agg(id || ' ' || CAST(stock AS TEXT), ','), '') FROM (
+			SELECT id, stock FROM products
+			WHERE NOT deleted AND (created_at, id) < ($1, $2)
+			AND (LOWER(name) LIKE $4 ESCAPE '\' OR LOWER(description) LIKE $4 ESCAPE '\' OR name LIKE $5 ESCAPE '\' OR description LIKE $5 ESCAPE '\')
+			ORDER BY created_at DESC, id DESC LIMIT $3
+		) AS listed`
+)
 
-const searchSQL = `
-	SELECT ` + columns + ` FROM products
-	WHERE NOT deleted AND (created_at, id) < ($1, $2)
-	AND (LOWER(name) LIKE $4 ESCAPE '\' OR LOWER(description) LIKE $4 ESCAPE '\' OR name LIKE $5 ESCAPE '\' OR description LIKE $5 ESCAPE '\')
-	ORDER BY created_at DESC, id DESC LIMIT $3`
+// listed is a product as it is in a list.
+type listed struct {
+	id    string
+	stock int
+}
 
-// list reads up to limit products before the cursor, newest first. Texts are also compared as they are written, for
-// SQLite lowers ASCII only.
-func list(ctx context.Context, q db.Querier, search string, before page.Cursor, limit int) ([]productsapi.Product, error) {
+// list reads which the next products before the cursor are, up to limit, in no order. Texts are also compared as they are
+// written, for SQLite lowers ASCII only.
+func list(ctx context.Context, q db.Querier, search string, before page.Cursor, limit int) ([]listed, error) {
 	if before == (page.Cursor{}) {
 		before.Time = math.MaxInt64
 	}
@@ -68,12 +82,32 @@ func list(ctx context.Context, q db.Querier, search string, before page.Cursor, 
 		pattern := "%" + escape.Replace(search) + "%"
 		query, args = searchSQL, append(args, strings.ToLower(pattern), pattern)
 	}
-	return scanAll(q.Query(ctx, query, args...))
+	var text string
+	if err := q.QueryRow(ctx, query, args...).Scan(&text); err != nil {
+		return nil, fmt.Errorf("list products: %w", err)
+	}
+	return readListed(text)
+}
+
+func readListed(text string) ([]listed, error) {
+	if text == "" {
+		return nil, nil
+	}
+	all := make([]listed, 0, strings.Count(text, ",")+1)
+	for one := range strings.SplitSeq(text, ",") {
+		productID, stock, _ := strings.Cut(one, " ")
+		n, err := strconv.Atoi(stock)
+		if err != nil {
+			return nil, fmt.Errorf("list products: the stock of %s: %w", productID, err)
+		}
+		all = append(all, listed{productID, n})
+	}
+	return all, nil
 }
 
 func scanAll(rows *sql.Rows, err error) ([]productsapi.Product, error) {
 	if err != nil {
-		return nil, fmt.Errorf("list products: %w", err)
+		return nil, fmt.Errorf("read products: %w", err)
 	}
 	defer rows.Close()
 	found := []productsapi.Product{}
@@ -90,7 +124,8 @@ func scanAll(rows *sql.Rows, err error) ([]productsapi.Product, error) {
 const byIDSQL = `SELECT ` + columns + ` FROM products WHERE NOT deleted AND id IN (%s)`
 
 func listByID(ctx context.Context, q db.Querier, ids []string) ([]productsapi.Product, error) {
-	return scanAll(q.Query(ctx, fmt.Sprintf(byIDSQL, db.In(1, len(ids))), anys(ids)...))
+	args := anys(ids)
+	return scanAll(q.Query(ctx, fmt.Sprintf(byIDSQL, db.In(1, len(args))), args...))
 }
 
 // The changes of an inventory. What orders have changed since it was stated last is stated with them.
@@ -197,7 +232,8 @@ func read(ctx context.Context, tx *db.Tx, set []change, now time.Time) (*book, e
 		}
 	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(orders)), idsPerStatement) {
-		found, err := scanReservations(tx.Query(ctx, fmt.Sprintf(reservationsSQL, db.In(1, len(chunk))), anys(chunk)...))
+		args := anys(chunk)
+		found, err := scanReservations(tx.Query(ctx, fmt.Sprintf(reservationsSQL, db.In(1, len(args))), args...))
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +272,8 @@ func scanReservations(rows *sql.Rows, err error) ([]*reservation, error) {
 }
 
 func (b *book) readShelves(ctx context.Context, tx *db.Tx, ids []string) error {
-	rows, err := tx.Query(ctx, fmt.Sprintf(shelvesSQL, db.In(1, len(ids))), anys(ids)...)
+	args := anys(ids)
+	rows, err := tx.Query(ctx, fmt.Sprintf(shelvesSQL, db.In(1, len(args))), args...)
 	if err != nil {
 		return err
 	}
@@ -254,7 +291,48 @@ func (b *book) readShelves(ctx context.Context, tx *db.Tx, ids []string) error {
 
 // write writes what a set of changes has done, or answers errMoved: then the transaction must be given up and the set
 // decided anew. Rows are taken in the order of their keys, reservations first, as everybody does who takes several.
+// Products follow only when every reservation was met: of what another process has ended, the sums of the products are
+// not ours to change.
 func (b *book) write(ctx context.Context, tx *db.Tx) error {
+	reservations, err := b.outcomes()
+	if err == nil {
+		err = run(ctx, tx, reservations)
+	}
+	if err == nil {
+		err = run(ctx, tx, b.moves())
+	}
+	return err
+}
+
+// step is a statement of a set, and how many rows it has to meet.
+type step struct {
+	db.Statement
+	want int
+}
+
+// run runs steps, or answers errMoved when one has met less than it has to.
+func run(ctx context.Context, tx *db.Tx, steps []step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	statements := make([]db.Statement, len(steps))
+	for i, one := range steps {
+		statements[i] = one.Statement
+	}
+	met, err := tx.ExecAll(ctx, statements)
+	if err != nil {
+		return fmt.Errorf("write a set of changes: %w", err)
+	}
+	for i, one := range steps {
+		if met[i] != int64(one.want) {
+			return errMoved
+		}
+	}
+	return nil
+}
+
+// outcomes are what becomes of reservations: those that are new, and those that end.
+func (b *book) outcomes() (steps []step, err error) {
 	var fresh []*reservation
 	ended := map[string][]string{} // order ids by new state
 	for _, orderID := range slices.Sorted(maps.Keys(b.reservations)) {
@@ -266,79 +344,61 @@ func (b *book) write(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	for chunk := range slices.Chunk(fresh, rowsPerStatement) {
-		if err := insertReservations(ctx, tx, chunk); err != nil {
-			return err
+		insert, err := insertReservations(chunk)
+		if err != nil {
+			return nil, err
 		}
+		steps = append(steps, insert)
 	}
 	for _, state := range []string{released, sold} {
 		for chunk := range slices.Chunk(ended[state], idsPerStatement) {
-			if err := endReservations(ctx, tx, state, chunk); err != nil {
-				return err
-			}
+			steps = append(steps, endReservations(state, chunk))
 		}
 	}
+	return steps, nil
+}
+
+// moves are what becomes of products.
+func (b *book) moves() (steps []step) {
 	for _, productID := range slices.Sorted(maps.Keys(b.products)) {
-		if err := b.products[productID].write(ctx, tx); err != nil {
-			return err
+		if p := b.products[productID]; p.changes != 0 || p.reserved != 0 {
+			steps = append(steps, p.update())
 		}
 	}
-	return nil
+	return steps
 }
 
 const insertReservationsSQL = `
 	INSERT INTO products_reservations (order_id, holder, lines, state, created_at) VALUES %s ON CONFLICT (order_id) DO NOTHING`
 
-func insertReservations(ctx context.Context, tx *db.Tx, fresh []*reservation) error {
+func insertReservations(fresh []*reservation) (step, error) {
 	values, args := make([]string, len(fresh)), make([]any, 0, 5*len(fresh))
 	for i, r := range fresh {
 		lines, err := json.Marshal(r.lines)
 		if err != nil {
-			return err
+			return step{}, fmt.Errorf("reserve for %s: %w", r.orderID, err)
 		}
 		values[i] = "(" + db.In(len(args)+1, 5) + ")"
 		args = append(args, r.orderID, r.holder, string(lines), r.state, db.Micro(r.createdAt))
 	}
-	result, err := tx.Exec(ctx, fmt.Sprintf(insertReservationsSQL, strings.Join(values, ", ")), args...)
-	if err != nil {
-		return fmt.Errorf("insert reservations: %w", err)
-	}
-	return all(result, len(fresh))
+	return step{db.Statement{Query: fmt.Sprintf(insertReservationsSQL, strings.Join(values, ", ")), Args: args}, len(fresh)}, nil
 }
 
-const endReservationsSQL = `UPDATE products_reservations SET state = $1 WHERE state = 'reserved' AND order_id IN (%s)`
+const endReservationsSQL = `UPDATE products_reservations SET state = $1 WHERE state = $2 AND order_id IN (%s)`
 
-func endReservations(ctx context.Context, tx *db.Tx, state string, orders []string) error {
-	args := append([]any{state}, anys(orders)...)
-	result, err := tx.Exec(ctx, fmt.Sprintf(endReservationsSQL, db.In(2, len(orders))), args...)
-	if err != nil {
-		return fmt.Errorf("end reservations: %w", err)
-	}
-	return all(result, len(orders))
+func endReservations(state string, orders []string) step {
+	ids := anys(orders)
+	args := append([]any{state, reserved}, ids...)
+	return step{db.Statement{Query: fmt.Sprintf(endReservationsSQL, db.In(3, len(ids))), Args: args}, len(orders)}
 }
 
 const moveSQL = `
 	UPDATE products SET stock = stock + $2, reserved = reserved + $3, sold = sold + $4, version = version + $5, stated = stated AND $5 = 0
 	WHERE id = $1 AND stock >= $6 AND (NOT deleted OR $6 = 0)`
 
-// write makes the changes, if there is still what they rely on.
-func (p *shelf) write(ctx context.Context, tx *db.Tx) error {
-	if p.changes == 0 && p.reserved == 0 {
-		return nil
-	}
-	result, err := tx.Exec(ctx, moveSQL, p.id, p.stock-p.seen, p.reserved, p.sold, p.changes, p.need())
-	if err != nil {
-		return fmt.Errorf("move the stock of %s: %w", p.id, err)
-	}
-	return all(result, 1)
-}
-
-// all is errMoved unless a statement has met every row it was for.
-func all(result sql.Result, want int) error {
-	n, err := result.RowsAffected()
-	if err == nil && n != int64(want) {
-		return errMoved
-	}
-	return err
+// update makes the changes of a product, if there is still what they rely on.
+func (p *shelf) update() step {
+	return step{db.Statement{Query: moveSQL, Args: []any{p.id, p.stock - p.seen, p.reserved, p.sold, p.changes, p.need()}}, 1}
 }
 
 const openSQL = `
@@ -349,11 +409,11 @@ func listOpen(ctx context.Context, q db.Querier, before time.Time, limit int) ([
 	return scanReservations(q.Query(ctx, openSQL, db.Micro(before), limit))
 }
 
-// anys are texts as arguments of a statement.
+// anys are texts as arguments of an IN list.
 func anys(texts []string) []any {
 	args := make([]any, len(texts))
 	for i, text := range texts {
 		args[i] = text
 	}
-	return args
+	return db.Fill(args)
 }
