@@ -13,16 +13,16 @@ import (
 	qerrors "github.com/graph-gophers/graphql-go/errors"
 )
 
-// direct answers a query without the library's executor, which costs a microsecond and five allocations for each field of
-// each row: a page of products would take three times as long. It is for queries of the plain kind that clients send
-// by the thousand; directives, introspection and mutations are the library's. Both answer with the same bytes, and tests
-// hold them to that.
+// direct answers an operation without the library's executor, which reads and checks the document each time, and costs a
+// microsecond and five allocations for each field of each row: a page of products would take three times as long. It is
+// for queries of the plain kind and for the one mutation that clients send by the thousand; directives, introspection and
+// other mutations are the library's. Both answer with the same bytes, and tests hold them to that.
 type direct struct {
 	roots  []root
 	panics panics
 }
 
-// root is a field of Query.
+// root is a field of Query or Mutation.
 type root struct {
 	key       string
 	arguments map[string]any
@@ -30,25 +30,25 @@ type root struct {
 	value     *writer
 }
 
-// caller calls the resolver of a field of Query.
+// caller calls the resolver of a root's field.
 type caller func(ctx context.Context, r *resolver, a arguments) (any, error)
 
-// queryField is what can be called, and the type of what it gives.
-type queryField struct {
+// rootField is what can be called, and the type of what it gives.
+type rootField struct {
 	call caller
 	of   reflect.Type
 }
 
-func fieldCalling[T any](call func(context.Context, *resolver, arguments) (T, error)) queryField {
-	return queryField{
+func fieldCalling[T any](call func(context.Context, *resolver, arguments) (T, error)) rootField {
+	return rootField{
 		func(ctx context.Context, r *resolver, a arguments) (any, error) { return call(ctx, r, a) },
 		reflect.TypeFor[T](),
 	}
 }
 
 // queryFields are the fields of Query.
-func queryFields() map[string]queryField {
-	return map[string]queryField{
+func queryFields() map[string]rootField {
+	return map[string]rootField{
 		"users": fieldCalling(func(ctx context.Context, r *resolver, a arguments) ([]*user, error) { return r.Users(ctx, a.rows()) }),
 		"usersPage": fieldCalling(func(ctx context.Context, r *resolver, a arguments) (userPage, error) {
 			return r.UsersPage(ctx, a.rows())
@@ -94,10 +94,7 @@ func (a arguments) text(name string) *string {
 func given(of map[string]any, variables map[string]any) arguments {
 	all := make(arguments, len(of))
 	for name, value := range of {
-		if variable, ok := value.(variable); ok {
-			value = variables[string(variable)]
-		}
-		all[name] = value
+		all[name] = filledIn(value, variables)
 	}
 	return all
 }
@@ -105,27 +102,43 @@ func given(of map[string]any, variables map[string]any) arguments {
 // compiler makes direct answers out of operations that are valid.
 type compiler struct {
 	shape  shape
+	inputs inputs
 	panics panics
 }
 
 // compile is nil for an operation that is the library's.
 func (c compiler) compile(d *document, o *operation) *direct {
-	if o.kind != kindQuery || d.directives || isRepeated(o.fields) {
+	if d.directives || isRepeated(o.fields) {
 		return nil
 	}
-	made, known := &direct{panics: c.panics}, queryFields()
+	made := &direct{panics: c.panics}
 	for _, f := range o.fields {
-		field, ok := known[f.name]
-		if !ok || !arePlain(f.arguments) {
+		field, ok := c.rootField(o, f)
+		if !ok {
 			return nil
 		}
-		value := c.writer(f.fields, c.shape["Query"][f.name].of, field.of)
+		value := c.writer(f.fields, c.shape[rootOf(o.kind)][f.name].of, field.of)
 		if value == nil {
 			return nil
 		}
 		made.roots = append(made.roots, root{f.key, f.arguments, field.call, value})
 	}
 	return made
+}
+
+// rootField is how a field of Query or Mutation is called, if it is called directly. Several mutations follow one another,
+// which execute does not do, and the defaults of their variables are not held against the types.
+func (c compiler) rootField(o *operation, f *field) (found rootField, ok bool) {
+	switch o.kind {
+	case kindQuery:
+		found, ok = queryFields()[f.name]
+		return found, ok && arePlain(f.arguments)
+	case kindMutation:
+		mutation, ok := mutationFields()[f.name]
+		input := typeRef{name: mutation.input, required: true}
+		return mutation.rootField, ok && len(o.fields) == 1 && len(o.defaults) == 0 && c.inputs.fits(o, f.arguments["input"], input)
+	}
+	return found, false
 }
 
 // isRepeated says whether two fields of one object have the same key, so that what they ask for must be merged.
@@ -192,11 +205,13 @@ func listWriter(of *writer) *writer {
 	}
 	return &writer{write: func(a *writing, v reflect.Value, at *place) {
 		a.out = append(a.out, '[')
+		item := &place{above: at} // the same for all: what fails copies its path at once
 		for i := range v.Len() {
 			if i > 0 {
 				a.out = append(a.out, ',')
 			}
-			of.write(a, v.Index(i), &place{above: at, index: i})
+			item.index = i
+			of.write(a, v.Index(i), item)
 		}
 		a.out = append(a.out, ']')
 	}}
@@ -358,7 +373,7 @@ func (a *writing) time(t graphql.Time) {
 	a.out = append(a.out, '"')
 }
 
-// execute answers the query. The fields of Query are read at the same time, and all must succeed: none is nullable.
+// execute answers the operation. Its fields are called at the same time, and all must succeed: none is nullable.
 func (d *direct) execute(ctx context.Context, r *resolver, variables map[string]any) *graphql.Response {
 	parts := make([]writing, len(d.roots))
 	if len(d.roots) == 1 {

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"m3o/internal/fault"
+	"m3o/internal/shop/graph"
 	"m3o/internal/shop/orders/ordersapi"
 	"m3o/internal/shop/products/productsapi"
 	"m3o/internal/shop/users/usersapi"
@@ -107,6 +109,111 @@ func TestDirectAnswersAreThoseOfTheLibrary(t *testing.T) {
 	})
 }
 
+// mostly draws what is as it should be, and now and then what is not.
+func mostly[T any](t *rapid.T, label string, right, wrong []T) T {
+	if rapid.IntRange(0, 9).Draw(t, label+" is wrong") == 0 {
+		return rapid.SampledFrom(wrong).Draw(t, label)
+	}
+	return rapid.SampledFrom(right).Draw(t, label)
+}
+
+// drawOrder draws a placeOrder: its input is written in the document, in variables or in both, as a client should and as it
+// should not.
+func drawOrder(t *rapid.T) (query string, variables map[string]any) {
+	id := mostly(t, "id", []string{`"prd_1"`, `"a\"b"`, `$id`}, []string{`"é\u2028"`, `1`, `null`, `"""x"""`, `PRD`})
+	quantity := mostly(t, "quantity", []string{`1`, `-3`, `2147483647`, `$n`}, []string{`2147483648`, `1.5`, `1e1`, `"1"`, `null`})
+	line := `{product_id:` + id + `,quantity:` + quantity + `}`
+	lines := mostly(t, "lines", []string{`[` + line + `]`, `[` + line + `,{product_id:"b",quantity:$n}]`, `[]`, `$lines`, `[$line]`}, []string{line, `null`})
+	key := mostly(t, "key", []string{``, `,idempotency_key:"k"`, `,idempotency_key:null`, `,idempotency_key:$key`}, []string{`,idempotency_key:7`, `,other:1`})
+	input := mostly(t, "input", []string{`{order_products:` + lines + key + `}`, `{order_products:` + lines + key + `}`, `$input`}, []string{`{}`, `null`})
+	required := mostly(t, "required", []string{"!"}, []string{"", " = null", " = 7"})
+	declared := ""
+	for _, one := range [][2]string{
+		{"$id", "ID"}, {"$n", "Int"}, {"$key", "String"}, {"$line", "PlaceOrderProduct"}, {"$lines", "[PlaceOrderProduct!]"}, {"$input", "PlaceOrder"},
+	} {
+		if strings.Contains(strings.ReplaceAll(input, "$lines", ""), one[0]) || one[0] == "$lines" && strings.Contains(input, "$lines") {
+			declared += one[0] + ":" + one[1] + map[bool]string{false: required}[one[0] == "$key"] + " "
+		}
+	}
+	if declared != "" {
+		declared = "(" + declared + ")"
+	}
+	product := map[string]any{"product_id": "x", "quantity": 2}
+	variables = map[string]any{
+		"id":    mostly(t, "$id", []any{"x"}, []any{1, nil}),
+		"n":     mostly(t, "$n", []any{3, -7}, []any{1.5, "3", nil}),
+		"key":   mostly(t, "$key", []any{"k", nil}, []any{1}),
+		"line":  mostly(t, "$line", []any{product}, []any{nil, []any{product}}),
+		"lines": mostly(t, "$lines", []any{[]any{product, product}, product, []any{}}, []any{nil, []any{nil}, []any{map[string]any{"product_id": "x"}}}),
+		"input": mostly(t, "$input", []any{
+			map[string]any{"order_products": []any{product}, "idempotency_key": "k"}, map[string]any{"order_products": product, "idempotency_key": nil},
+		}, []any{map[string]any{}, nil}),
+	}
+	if name := mostly(t, "absent", []string{""}, []string{"id", "n", "key", "line", "lines", "input"}); name != "" {
+		delete(variables, name)
+	}
+	return `mutation` + declared + `{placeOrder(input:` + input + `)` + drawFields(t, "Order", 1) + `}`, variables
+}
+
+// TestADirectOrderIsThatOfTheLibrary asks both for the same orders, and compares what was ordered and what was answered.
+func TestADirectOrderIsThatOfTheLibrary(t *testing.T) {
+	t.Parallel()
+	ours, library := setup(t, "MaxComplexity=1000000"), setup(t, "MaxComplexity=1000000")
+	library.graph.LibraryOnly()
+	for _, s := range []*shop{ours, library} {
+		odd(s)
+		s.orders.PlaceOrderStub = func(_ context.Context, lines []ordersapi.OrderLine, key string) (ordersapi.Order, error) {
+			if key == "k" && len(lines) > 1 {
+				return ordersapi.Order{}, productsapi.NewOutOfStock("x", "Lamp")
+			}
+			made := order("ord_1")
+			made.UserID = fmt.Sprint(lines, key)
+			return made, nil
+		}
+	}
+	direct := 0
+	rapid.Check(t, func(r *rapid.T) {
+		query, variables := drawOrder(r)
+		a, b := ours.ask(userToken, query, variables), library.ask(userToken, query, variables)
+		if a.status != b.status || body(a) != body(b) || !slices.Equal(complaints(a), complaints(b)) {
+			r.Errorf("%s %v\nours    %d %s\nlibrary %d %s", query, variables, a.status, a.text, b.status, b.text)
+		}
+		ordered, wanted := ours.orders.PlaceOrderCallCount(), library.orders.PlaceOrderCallCount()
+		if ordered != wanted {
+			r.Fatalf("%s %v: %d orders, the library has placed %d", query, variables, ordered, wanted)
+		}
+		if ordered == 0 {
+			return
+		}
+		if ours.graph.IsDirect(query, variables) {
+			direct++
+		}
+		_, lines, key := ours.orders.PlaceOrderArgsForCall(ordered - 1)
+		_, sameLines, sameKey := library.orders.PlaceOrderArgsForCall(wanted - 1)
+		if !slices.Equal(lines, sameLines) || key != sameKey {
+			r.Errorf("%s %v: ordered %v %q, the library %v %q", query, variables, lines, key, sameLines, sameKey)
+		}
+	})
+	if direct == 0 {
+		t.Error("no order was placed directly")
+	}
+}
+
+// Texts are escaped as encoding/json does it, whatever is in them and nothing else.
+func TestTextsAreEscapedAsJSON(t *testing.T) {
+	t.Parallel()
+	texts := []string{"", "plain", "é", "\u2028", "\u2029", "\ufffd", "\xff", "😀", "a\u0000b", "\x7f"}
+	for c := range 256 {
+		texts = append(texts, string([]byte{byte(c)}), "a"+string(rune(c))+"z")
+	}
+	for _, text := range texts {
+		want, err := json.Marshal(text)
+		if got := graph.Text(text); err != nil || got != string(want) {
+			t.Errorf("%q is written as %s, and must be %s (%v)", text, got, want, err)
+		}
+	}
+}
+
 // body is an answer from its data on.
 func body(r reply) string { return r.text[strings.LastIndex(r.text, `"data":`):] }
 
@@ -123,6 +230,8 @@ func complaints(r reply) (all []string) {
 func TestWhatIsAnsweredDirectly(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
+	lines := []any{map[string]any{"product_id": "x", "quantity": 1}}
+	variables := map[string]any{"l": lines, "i": map[string]any{"order_products": lines}}
 	for query, want := range map[string]bool{
 		`{products(first:20){id name description price stock}}`:                    true,
 		`{a:product(id:"x"){id} b:product(id:"y"){__typename}}`:                    true,
@@ -136,8 +245,18 @@ func TestWhatIsAnsweredDirectly(t *testing.T) {
 		`{__typename}`:                                           false,
 		`{__schema{queryType{name}}}`:                            false,
 		`mutation{login(input:{email:"a",password:"b"}){token}}`: false,
+		`mutation{placeOrder(input:{order_products:[{product_id:"x",quantity:1}]}){id}}`:                             true,
+		`mutation($l:[PlaceOrderProduct!]!,$k:String){placeOrder(input:{order_products:$l,idempotency_key:$k}){id}}`: true,
+		`mutation($i:PlaceOrder!){a:placeOrder(input:$i){id}}`:                                                       true,
+		`mutation($q:Int=1){placeOrder(input:{order_products:[{product_id:"x",quantity:$q}]}){id}}`:                  false,
+		`mutation{placeOrder(input:{order_products:[{product_id:1,quantity:1}]}){id}}`:                               false,
+		`mutation{placeOrder(input:{order_products:{product_id:"x",quantity:1}}){id}}`:                               false,
+		`mutation{placeOrder(input:{order_products:[{product_id:"x",quantity:1}],idempotency_key:"""k"""}){id}}`:     false,
+		`mutation{placeOrder(input:{order_products:[{product_id:"x",quantity:1}]}){id @skip(if:false)}}`:             false,
+		`mutation{a:placeOrder(input:{order_products:[]}){id} b:placeOrder(input:{order_products:[]}){id}}`:          false,
+		`mutation($i:PlaceOrder={order_products:[]},$n:Int){placeOrder(input:$i){id}}`:                               false,
 	} {
-		if got := s.graph.IsDirect(query); got != want {
+		if got := s.graph.IsDirect(query, variables); got != want {
 			t.Errorf("%s: %v", query, got)
 		}
 	}

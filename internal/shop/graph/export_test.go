@@ -31,8 +31,15 @@ func (s *Service) LibraryOnly() {
 	s.documents.compile = func(*document, *operation) *direct { return nil }
 }
 
-// IsDirect says whether a query is answered without the library's executor.
-func (s *Service) IsDirect(query string) bool {
-	doc, errs := s.documents.get(&request{Query: query})
+// IsDirect says whether an operation is answered without the library's executor.
+func (s *Service) IsDirect(query string, variables map[string]any) bool {
+	doc, errs := s.documents.get(&request{Query: query, Variables: variables})
 	return errs == nil && doc.operations[0].direct != nil
+}
+
+// Text is how a text is written in an answer.
+func Text(text string) string {
+	var a writing
+	a.text(text)
+	return string(a.out)
 }

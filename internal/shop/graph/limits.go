@@ -99,7 +99,13 @@ type fieldShape struct {
 
 // The types at the root, by kind of operation.
 func rootOf(kind string) string {
-	return map[string]string{kindQuery: "Query", kindMutation: "Mutation", kindSubscription: "Subscription"}[kind]
+	switch kind {
+	case kindMutation:
+		return "Mutation"
+	case kindSubscription:
+		return "Subscription"
+	}
+	return "Query"
 }
 
 func newShape(schema *ast.Schema) shape {
