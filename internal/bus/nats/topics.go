@@ -29,8 +29,13 @@ func newTopics(b *Bus) *topics {
 	return &topics{bus: b, streams: map[string]bool{}, lines: map[string]*line{}, members: map[*member]bool{}}
 }
 
-// Publish implements bus.Bus: nil means that JetStream has the event in its store.
-func (b *Bus) Publish(ctx context.Context, e bus.Event) error { return b.Send(ctx, e)() }
+// Publish implements bus.Bus: nil means that JetStream has the event in its store. Each
+// time is one of its own, whatever failed before with the same ctx.
+func (b *Bus) Publish(ctx context.Context, e bus.Event) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return b.Send(ctx, e)()
+}
 
 // Send implements bus.Bus. Of each partition one event is on its way at a time, so that
 // none can be stored before one that was sent earlier and failed.
@@ -128,8 +133,9 @@ func (t *topics) bury(ctx context.Context, l bus.Letter) error {
 
 // line is what waits to be published to one partition, in the order of Send.
 type line struct {
-	mu    sync.Mutex
-	queue []*waiting
+	mu     sync.Mutex
+	queue  []*waiting
+	failed map[<-chan struct{}]error // why something failed, by the end of the context that it was sent with, until that
 }
 
 // waiting is one event in its line.
@@ -153,7 +159,7 @@ func (t *topics) line(subject string) *line {
 func (l *line) join(ctx context.Context) *waiting {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := &waiting{ctx: ctx, turn: make(chan struct{})}
+	w := &waiting{ctx: ctx, turn: make(chan struct{}), err: l.failed[ctx.Done()]}
 	if l.queue = append(l.queue, w); len(l.queue) == 1 {
 		close(w.turn)
 	}
@@ -172,18 +178,38 @@ func (l *line) wait(w *waiting) error {
 	return w.err
 }
 
-// leave gives the turn to the next. Those behind, sent with the same context, fail with w.
+// leave gives the turn to the next. Those behind that were sent with the same context fail
+// with w, and so does what is sent with it from now on.
 func (l *line) leave(w *waiting, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	place := slices.Index(l.queue, w)
 	l.queue = slices.Delete(l.queue, place, place+1)
-	for _, behind := range l.queue[place:] {
-		if err != nil && behind.err == nil && behind.ctx.Done() == w.ctx.Done() {
-			behind.err = fmt.Errorf("one before it failed: %w", err)
-		}
+	if err != nil && w.err == nil {
+		l.fail(w.ctx, l.queue[place:], fmt.Errorf("one before it failed: %w", err))
 	}
 	if place == 0 && len(l.queue) > 0 {
 		close(l.queue[0].turn)
 	}
+}
+
+// fail remembers why a context takes nothing to the line any more. It is called with mu held.
+func (l *line) fail(ctx context.Context, behind []*waiting, err error) {
+	for _, w := range behind {
+		if w.err == nil && w.ctx.Done() == ctx.Done() {
+			w.err = err
+		}
+	}
+	if ctx.Done() == nil || l.failed[ctx.Done()] != nil { // the first never ends, so nothing could be forgotten
+		return
+	}
+	if l.failed == nil {
+		l.failed = map[<-chan struct{}]error{}
+	}
+	l.failed[ctx.Done()] = err
+	context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.failed, ctx.Done())
+	})
 }

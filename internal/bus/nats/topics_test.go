@@ -324,6 +324,42 @@ func TestTheOrderOfAKeySurvivesFailures(t *testing.T) {
 	}
 }
 
+func TestNothingPassesWhatCouldNotBePublished(t *testing.T) {
+	t.Parallel()
+	p := newPlane(t)
+	b := p.process()
+	t.Cleanup(b.Subscribe("customers", "g", func(context.Context, bus.Event) error { return nil }))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ahead := b.Send(ctx, event(0, "k"))
+	large := event(1, "k")
+	large.Data = make([]byte, 2<<20)
+	lost := b.Send(ctx, large)
+	behind := b.Send(ctx, event(2, "k"))
+	other := event(3, "other")
+	for i := 0; other.Partition() == large.Partition(); i++ {
+		other.Key = "other " + strconv.Itoa(i)
+	}
+	if err := errors.Join(ahead(), b.Send(ctx, other)()); err != nil {
+		t.Fatal(err)
+	}
+	if err := lost(); err == nil {
+		t.Fatal("more than NATS takes has been stored")
+	}
+	later := b.Send(ctx, event(4, "k"))
+	if behind() == nil || later() == nil {
+		t.Error("an event has passed one that was sent before it and failed")
+	}
+	if err := b.Publish(ctx, event(5, "k")); err != nil {
+		t.Errorf("published by itself: %v", err)
+	}
+	again, end := context.WithCancel(ctx)
+	defer end()
+	if err := b.Send(again, event(1, "k"))(); err != nil {
+		t.Errorf("sent anew: %v", err)
+	}
+}
+
 // burst sends events of one key with one context, as the relay does, and returns how many
 // were stored before the first that was not. Half-way something happens.
 func burst(t *testing.T, b *natsbus.Bus, from, n int, halfway func()) (stored int) {

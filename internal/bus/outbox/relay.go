@@ -94,10 +94,18 @@ type flight struct {
 	until   time.Time                 // our lease holds; zero: none
 	deliver context.Context           // of all that is aloft; ends when the lease is lost
 	ground  context.CancelFunc        // ends deliver
+	ways    [bus.Partitions]way       // by which a partition goes up
 	settled chan string               // from deliveries to the marker
 	landed  chan []string             // from the marker: rows that are marked
 	lost    chan string               // from either: rows that are still unpublished
 	marking sync.WaitGroup            // the marker
+}
+
+// way is the context that rows of a partition are sent with, a part of deliver. After a
+// loss the bus takes none of them by it any more, so that none passes the one that was lost.
+type way struct {
+	ctx context.Context // nil: not begun
+	end context.CancelFunc
 }
 
 func newFlight(r *Relay) *flight {
@@ -167,8 +175,9 @@ func (f *flight) read(polled bool) []row {
 	var without []int64
 	aloft, now := 0, f.outbox.now()
 	for part, n := range f.counts {
-		if f.resting[part].Before(now) && n == 0 {
+		if rested := f.resting[part]; !rested.IsZero() && rested.Before(now) && n == 0 {
 			f.resting[part] = time.Time{}
+			f.newWay(part)
 		}
 		if n >= window || !f.resting[part].IsZero() {
 			without = append(without, int64(part))
@@ -202,7 +211,10 @@ func (f *flight) send(one row) {
 	f.aloft[one.id] = one.part
 	f.counts[one.part]++
 	f.flying++
-	settle := f.bus.Send(f.deliver, one.event)
+	if f.ways[one.part].ctx == nil {
+		f.newWay(int(one.part))
+	}
+	settle := f.bus.Send(f.ways[one.part].ctx, one.event)
 	f.running.Go(func() {
 		db.Rest() // requests come before what follows from them
 		if err := settle(); err != nil {
@@ -214,6 +226,15 @@ func (f *flight) send(one row) {
 		}
 		f.settled <- one.id
 	})
+}
+
+// newWay begins another way for a partition of which nothing is aloft.
+func (f *flight) newWay(part int) {
+	if end := f.ways[part].end; end != nil {
+		end()
+	}
+	ctx, end := context.WithCancel(f.deliver)
+	f.ways[part] = way{ctx, end}
 }
 
 func (f *flight) land(ids []string) {
@@ -243,6 +264,7 @@ func (f *flight) comeDown() {
 		}
 	}
 	f.deliver, f.ground = context.WithCancel(f.ctx)
+	f.ways = [bus.Partitions]way{} // they have ended with the old one
 }
 
 // renew prolongs the lease in time while something is aloft; without, the lease

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -337,6 +338,54 @@ func TestRelayPublishesAgainAfterAnError(t *testing.T) {
 	h.add("k", "x")
 	r.Start()
 	receive(t, seen)
+	h.allPublished()
+}
+
+// strict is a bus on which the first event fails, at once, and with it all that is sent
+// after it with the same context.
+type strict struct {
+	*bus.Memory
+	mu     sync.Mutex
+	failed map[<-chan struct{}]bool
+}
+
+func (b *strict) Send(ctx context.Context, e bus.Event) func() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed == nil {
+		b.failed = map[<-chan struct{}]bool{ctx.Done(): true}
+	}
+	if b.failed[ctx.Done()] {
+		return func() error { return errHandler }
+	}
+	return b.Memory.Send(ctx, e)
+}
+
+// What is lost while those behind it are still being sent is passed by none of them.
+func TestRelayKeepsTheOrderWhenOneIsLostOnTheWay(t *testing.T) {
+	t.Parallel()
+	h := setup(t, dbtest.SQLite(t))
+	keys := keysApart(2)
+	handled := make(chan string, 100)
+	h.subscribe("g", func(e bus.Event) error {
+		handled <- e.Key + " " + string(e.Data)
+		return nil
+	})
+	for i := range 5 {
+		h.add(keys[0], strconv.Itoa(i))
+	}
+	r := h.outbox.Relay(&strict{Memory: h.bus}, "customers")
+	t.Cleanup(r.Stop)
+	r.Start()
+	h.add(keys[1], "x")
+	if got := receive(t, handled); !strings.HasPrefix(got, keys[1]) {
+		t.Errorf("got %s, want the other key's, which does not wait", got)
+	}
+	for i := range 5 {
+		if got := receive(t, handled); !strings.Contains(got, `"caller_id":"`+strconv.Itoa(i)+`"`) {
+			t.Errorf("got %s, want event %d", got, i)
+		}
+	}
 	h.allPublished()
 }
 
