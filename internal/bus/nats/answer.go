@@ -3,6 +3,7 @@ package natsbus
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 
@@ -14,13 +15,12 @@ import (
 // in one packet when the handler returns.
 type answer struct {
 	*serving
-	ctx    context.Context
-	header http.Header
-	head   []byte // of the first packet, from WriteHeader until it is sent
-	buffer []byte // written and not sent
-	begun  bool   // the status is fixed
-	sent   bool   // the first packet
-	err    error  // nothing can be sent any more
+	ctx     context.Context
+	header  http.Header
+	scratch *scratch // its head is that of the first packet, its body what was written and not sent; nil: all is sent
+	begun   bool     // the status is fixed
+	sent    bool     // the first packet
+	err     error    // nothing can be sent any more
 }
 
 // Header implements http.ResponseWriter.
@@ -32,7 +32,7 @@ func (w *answer) WriteHeader(status int) {
 		return
 	}
 	w.begun = true
-	w.head = (&packet{status: status, header: w.header}).head(make([]byte, 0, 256))
+	w.scratch.head = (&packet{number: w.number, status: status, header: w.header}).head(w.scratch.head[:0])
 }
 
 func (w *answer) Write(p []byte) (n int, err error) {
@@ -41,11 +41,11 @@ func (w *answer) Write(p []byte) (n int, err error) {
 		if w.err != nil {
 			return n, w.err
 		}
-		room := min(w.bus.piece-len(w.buffer), len(p))
-		w.buffer = append(w.buffer, p[:room]...)
+		room := min(w.bus.piece-len(w.scratch.body), len(p))
+		w.scratch.body = append(w.scratch.body, p[:room]...)
 		n, p = n+room, p[room:]
-		if len(w.buffer) == w.bus.piece {
-			w.flush(false)
+		if len(w.scratch.body) == w.bus.piece {
+			w.flush()
 		}
 	}
 	return n, w.err
@@ -54,8 +54,8 @@ func (w *answer) Write(p []byte) (n int, err error) {
 // FlushError sends what was written so far.
 func (w *answer) FlushError() error {
 	w.WriteHeader(http.StatusOK)
-	if len(w.buffer) > 0 || !w.sent {
-		w.flush(false)
+	if w.err == nil && (len(w.scratch.body) > 0 || !w.sent) {
+		w.flush()
 	}
 	return w.err
 }
@@ -68,40 +68,61 @@ func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, fault.New(fault.Unimplemented, "the caller is in another process: NATS carries requests and answers, and no connection that could be taken over")
 }
 
-// finish sends the rest.
+// errOver is what a handler is told that writes when it has returned.
+var errOver = errors.New("the handler has returned, and its answer is sent")
+
+// finish sends the rest. Nothing may be written afterwards.
 func (w *answer) finish() {
 	w.WriteHeader(http.StatusOK)
-	w.flush(true)
+	s := w.scratch
+	if w.pack(true) {
+		w.bus.post(letter{to: w.to, scratch: s})
+	} else {
+		w.bus.scratches.leave(s)
+	}
+	w.scratch, w.err = nil, errOver
 }
 
-// flush sends what is there as the next packet, when the caller has room for it.
-func (w *answer) flush(last bool) {
-	if w.err != nil {
-		return
+// flush sends what is there.
+func (w *answer) flush() {
+	if w.pack(false) {
+		w.err = w.bus.nc.Publish(w.to, w.scratch.message)
 	}
-	if w.err = w.window.take(w.ctx, cost(w.buffer)); w.err != nil && !(last && !w.sent) {
-		return // nobody waits for it
+}
+
+// pack makes the next packet of what is there, when the caller has room for it. It does not
+// when nobody waits for it.
+func (w *answer) pack(last bool) (packed bool) {
+	if w.err != nil {
+		return false
+	}
+	s := w.scratch
+	if w.err = w.window.take(w.ctx, cost(s.body)); w.err != nil && !(last && !w.sent) {
+		return false
 	}
 	k := kindAnswer
 	if w.sent {
-		k = kindData
+		k, s.head = kindData, putNumber(s.head[:0], fieldNumber, w.number)
 	}
 	if last {
 		for _, observed := range w.takeObserved() {
-			w.head = putBytes(w.head, fieldObserved, observed)
+			s.head = putBytes(s.head, fieldObserved, observed)
 		}
 	}
-	w.err = w.send(assemble(k, w.head, last, w.buffer))
-	w.buffer, w.head, w.sent = w.buffer[:0], nil, true
+	s.message = assemble(s.message[:0], k, s.head, last, s.body)
+	s.body, w.sent = s.body[:0], true
+	return true
 }
 
 // fail answers with err in place of what was written, or breaks off what has been sent.
 func (w *answer) fail(r *http.Request, err error) {
 	if w.sent {
 		w.say(&packet{kind: kindAbort})
+		w.err = errOver
 		return
 	}
-	w.header, w.head, w.buffer, w.begun = http.Header{}, nil, w.buffer[:0], false
+	w.header, w.begun = http.Header{}, false
+	w.scratch.head, w.scratch.body = w.scratch.head[:0], w.scratch.body[:0]
 	problem.Write(w, r, err)
 	w.finish()
 }

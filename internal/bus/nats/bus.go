@@ -29,13 +29,16 @@ type Bus struct {
 	js       jetstream.JetStream
 	piece    int // how many bytes of a body a message carries
 
-	hearers  *hearers
-	servings *servings
-	roster   *roster
-	topics   *topics
+	hearers   *hearers
+	servings  *servings
+	roster    *roster
+	topics    *topics
+	scratches scratches
+	outgoing  post // answers
 
 	calls    *nats.Subscription // requests of others
 	handling sync.WaitGroup     // of them
+	handled  atomic.Int32       // how many are at the moment
 	work     chan work          // to who is idle
 	idle     atomic.Int32       // how many are
 
@@ -67,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Bus, error) {
 	b := &Bus{config: c, subjects: subjects{c.Prefix}, id: id.New("prc"), closed: make(chan struct{}), work: make(chan work)}
 	b.log = c.Logger.With("process", c.Name)
 	b.table = bus.NewMemory(bus.MemoryConfig{Logger: b.log})
-	b.hearers, b.servings = newHearers(b.subjects.answers(b.id)), newServings()
+	b.hearers, b.servings = newHearers(b.subjects.answers(b.id)+"all"), newServings()
 	b.roster, b.topics = newRoster(b), newTopics(b)
 	if err := b.connect(ctx); err != nil {
 		return nil, err
@@ -129,7 +132,7 @@ func (b *Bus) again(ctx context.Context, err error) bool {
 
 // begin subscribes and gets to know the others.
 func (b *Bus) begin(ctx context.Context) (err error) {
-	if _, err = b.listen(b.subjects.answers(b.id)+"*", b.hearers.receive); err != nil {
+	if _, err = b.listen(b.subjects.answers(b.id)+">", b.hearers.receive); err != nil {
 		return err
 	}
 	if b.calls, err = b.listen(b.subjects.calls(b.id), b.onCall); err != nil {
@@ -286,6 +289,17 @@ func (b *Bus) onError(_ *nats.Conn, s *nats.Subscription, err error) {
 // unreachable is the fault of a request that could not be sent.
 func (b *Bus) unreachable(err error) error {
 	return fault.Wrap(fault.Unavailable, err, "this process is not connected to NATS; nothing was executed, and trying again may help")
+}
+
+// publish sends a packet; reply may be empty.
+func (b *Bus) publish(subject, reply string, f *packet) error {
+	s := b.scratches.take()
+	defer b.scratches.leave(s)
+	s.message = f.append(s.message[:0])
+	if reply == "" {
+		return b.nc.Publish(subject, s.message)
+	}
+	return b.nc.PublishRequest(subject, reply, s.message)
 }
 
 // loseAll ends all calls to other processes.

@@ -14,26 +14,36 @@ type hearer interface {
 	hear(m *nats.Msg)
 }
 
-// hearers are who waits for messages at this process's subject for answers: calls, and
-// whoever wants to know whether somebody is there. The number is the subject's last token.
+// hearers are who waits for messages at this process's subjects for answers: calls, and
+// whoever wants to know whether somebody is there. Each has a number. What a process says
+// to a call has it in the packet and comes to one subject for all, which nats-server knows
+// by heart; what NATS itself says comes to a subject that ends with the number.
 type hearers struct {
-	subject string // with the dot before the number
+	shared  string // the subject of all
 	mu      sync.RWMutex
 	last    uint64
 	waiting map[uint64]hearer
 }
 
 func newHearers(subject string) *hearers {
-	return &hearers{subject: subject, waiting: map[uint64]hearer{}}
+	return &hearers{shared: subject, waiting: map[uint64]hearer{}}
 }
 
-// add returns the number under which h waits from now on, and the subject to answer to.
+// subject is that of one hearer alone.
+func (a *hearers) subject(number uint64) string {
+	return a.shared + "." + strconv.FormatUint(number, 36)
+}
+
+// shared is the subject of all hearers of a process, by that of one.
+func shared(subject string) string { return subject[:max(strings.LastIndexByte(subject, '.'), 0)] }
+
+// add returns the number under which h waits from now on, and its own subject.
 func (a *hearers) add(h hearer) (number uint64, reply string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last++
 	a.waiting[a.last] = h
-	return a.last, a.subject + strconv.FormatUint(a.last, 36)
+	return a.last, a.subject(a.last)
 }
 
 func (a *hearers) remove(number uint64) {
@@ -44,8 +54,8 @@ func (a *hearers) remove(number uint64) {
 
 // receive hands a message to whoever waits for it.
 func (a *hearers) receive(m *nats.Msg) {
-	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, a.subject), 36, 64)
-	if err != nil {
+	number, ours := a.number(m)
+	if !ours {
 		return // nobody of ours has written that
 	}
 	a.mu.RLock()
@@ -54,6 +64,16 @@ func (a *hearers) receive(m *nats.Msg) {
 	if h != nil {
 		h.hear(m)
 	}
+}
+
+// number is for whom a message is.
+func (a *hearers) number(m *nats.Msg) (number uint64, ours bool) {
+	if m.Subject == a.shared {
+		number = addressee(m.Data)
+		return number, number > 0
+	}
+	number, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 36, 64)
+	return number, err == nil
 }
 
 // all are those who wait now.

@@ -31,6 +31,12 @@
 // runs, so that its caller is not told of a conflict with itself; later it is executed again, to nobody's ear, and the
 // Idempotency-Key of its caller keeps that from counting (package rpc).
 //
+// Answers to all calls of a process come to one subject, and the packet says to which: nats-server finds a subject in its
+// cache that it has seen before. Each request has a subject of its own besides, at which NATS says that nobody hears. A
+// handler's context costs no timer until somebody waits for its end. Answers that are finished at about the same time go
+// out together: whoever is first lets the other requests that are ready go on, once, before it sends. So an answer may
+// wait for what else runs in its process at that moment, and alone it does not wait.
+//
 // A panic of a handler is a 500 with its stack for the log of the edge, or breaks off an answer that has begun, as
 // http.ErrAbortHandler does. So does a connection that is lost in the middle of an answer. WebSockets and other upgrades
 // are 501, Hijack says so too, and answers before the final one (1xx) and trailers are not carried.

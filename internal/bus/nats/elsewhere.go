@@ -49,7 +49,8 @@ func (e *elsewhere) Try(w http.ResponseWriter, r *http.Request) error {
 		problem.Write(w, r, bus.Expired(r))
 		return nil
 	}
-	c := &call{elsewhere: e, w: w, r: r, host: r.URL.Hostname(), inbox: newInbox()}
+	c := &call{elsewhere: e, w: w, r: r, host: r.URL.Hostname()}
+	c.inbox.open()
 	return c.run()
 }
 
@@ -61,18 +62,18 @@ type call struct {
 	*elsewhere
 	w      http.ResponseWriter
 	r      *http.Request
-	host   string    // that r is for
-	number uint64    // under which it is waited for
-	reply  string    // the subject that hears the answer
-	sent   bool      // the first packet; guarded by roster.sending
-	inbox  inbox     // what the other side says
-	met    bool      // it has said something
-	begun  bool      // something of the answer was written
-	read   credits   // of the answer's body
-	first  []byte    // of the request's body, kept until it is known that somebody has it
-	rest   bool      // there is more of the body
-	window allowance // of that
-	end    func()    // ends sending it; nil: not begun
+	host   string        // that r is for
+	number uint64        // under which it is waited for
+	reply  string        // the subject by which it is known
+	sent   bool          // the first packet; guarded by roster.sending
+	inbox  inbox[[]byte] // packets of the other side
+	met    bool          // it has said something
+	begun  bool          // something of the answer was written
+	read   credits       // of the answer's body
+	first  []byte        // of the request's body, kept until it is known that somebody has it
+	rest   bool          // there is more of the body
+	window allowance     // of that
+	end    func()        // ends sending it; nil: not begun
 
 	mu   sync.Mutex
 	lost error // why there will be no answer
@@ -82,12 +83,10 @@ type call struct {
 func (c *call) hear(m *nats.Msg) {
 	if nobodyHears(m) {
 		c.peer.roster.quit(c.peer)
-		c.inbox.put(&packet{kind: kindRefused})
+		c.inbox.put((&packet{kind: kindRefused}).append(nil))
 		return
 	}
-	if f, err := decode(m.Data); err == nil { // from a build that speaks otherwise: the caller's time ends it
-		c.inbox.put(f)
-	}
+	c.inbox.put(m.Data)
 }
 
 // lose ends the call: its answer will not come.
@@ -106,12 +105,12 @@ func (c *call) isLost() error {
 
 // run sends the request and writes the answer. An error means that nothing was executed.
 func (c *call) run() error {
-	open, err := c.open()
-	if err != nil {
+	var open packet
+	if err := c.open(&open); err != nil {
 		problem.Write(c.w, c.r, err)
 		return nil
 	}
-	if err := c.bus.send(c, open); err != nil {
+	if err := c.bus.send(c, &open); err != nil {
 		c.restore()
 		return err
 	}
@@ -125,10 +124,10 @@ func (c *call) run() error {
 }
 
 // open makes the first packet, with as much of the body as is at hand.
-func (c *call) open() ([]byte, error) {
-	r := c.r
-	a, ctx := &asking{serve: c.serve, endpoint: uint64(c.endpoint), build: c.bus.config.Version, method: r.Method, scheme: r.URL.Scheme, host: r.URL.Host,
-		path: r.URL.Path, rawPath: r.URL.RawPath, query: r.URL.RawQuery, hostHeader: r.Host, remote: r.RemoteAddr}, r.Context()
+func (c *call) open(f *packet) error {
+	r, ctx := c.r, c.r.Context()
+	a := asking{serve: c.serve, endpoint: uint64(c.endpoint), build: c.bus.config.Version, method: r.Method, scheme: r.URL.Scheme, host: r.URL.Host,
+		path: r.URL.Path, rawPath: r.URL.RawPath, query: r.URL.RawQuery, hostHeader: r.Host, remote: r.RemoteAddr}
 	if until, bounded := ctx.Deadline(); bounded {
 		a.budget = uint64(max(time.Until(until).Microseconds(), 1))
 	}
@@ -137,18 +136,18 @@ func (c *call) open() ([]byte, error) {
 	if within, ok := frame.From(ctx); ok && !frame.Internal(r.Header) {
 		travels, err := json.Marshal(within)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.travels = travels
 	}
 	if err := c.readFirst(); err != nil {
-		return nil, err
+		return err
 	}
-	f := &packet{kind: kindOpen, data: c.first, last: !c.rest, length: r.ContentLength, header: r.Header, asking: a}
+	*f = packet{kind: kindOpen, data: c.first, last: !c.rest, length: r.ContentLength, header: r.Header, asking: a}
 	if f.last {
 		f.length = int64(len(c.first))
 	}
-	return f.encode(), nil
+	return nil
 }
 
 // readFirst reads what is at hand of the body: of one whose length is known, one piece.
@@ -193,15 +192,9 @@ func (c *call) await() error {
 	ctx := c.r.Context()
 	for {
 		lost := c.isLost() // asked first: what has come before counts
-		for _, f := range c.inbox.take() {
-			if f.kind == kindRefused && !c.met {
-				c.peer.forget(c.serve)
-				c.restore()
-				return bus.Gone()
-			}
-			c.met = true
-			if over := c.take(f); over {
-				return nil
+		for _, message := range c.inbox.take() {
+			if over, err := c.take(message); over {
+				return err
 			}
 		}
 		if lost != nil {
@@ -218,8 +211,33 @@ func (c *call) await() error {
 	}
 }
 
-// take takes one packet of the other side. Over means that the call is.
-func (c *call) take(f *packet) (over bool) {
+// take takes one packet of the other side. Over means that the call is, and with an error
+// that nothing was executed. What cannot be read is from a build that speaks otherwise, and
+// the caller's time ends it.
+func (c *call) take(message []byte) (over bool, err error) {
+	var f packet
+	header := c.w.Header()
+	empty := len(header) == 0
+	if empty { // it is read into, which saves another and the copy
+		f.header = header
+	}
+	readable := f.decode(message) == nil
+	switch {
+	case !readable:
+		return false, nil
+	case f.kind == kindRefused && !c.met:
+		c.peer.forget(c.serve)
+		c.restore()
+		return true, bus.Gone()
+	case f.kind == kindAnswer && !empty:
+		merge(header, f.header)
+	}
+	c.met = true
+	return c.obey(&f), nil
+}
+
+// obey does what a packet says.
+func (c *call) obey(f *packet) (over bool) {
 	switch f.kind {
 	case kindCredit:
 		c.window.add(f.credit)
@@ -244,7 +262,6 @@ func (c *call) write(f *packet) (over bool) {
 		problem.Observe(c.r.Context(), problem.Parse(observed))
 	}
 	if f.kind == kindAnswer {
-		merge(c.w.Header(), f.header)
 		c.begun = true
 		c.w.WriteHeader(f.status)
 	}
@@ -290,7 +307,7 @@ func (c *call) cancel() { c.say(&packet{kind: kindCancel, call: c.reply}) }
 
 // say sends a packet to the other side. If the connection is gone the call is lost anyway.
 func (c *call) say(f *packet) {
-	_ = c.bus.nc.Publish(c.bus.subjects.calls(c.peer.id), f.encode())
+	_ = c.bus.publish(c.peer.calls, "", f)
 }
 
 // sendRest sends the rest of the body as fast as the other side takes it, until the end

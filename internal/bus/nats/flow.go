@@ -59,28 +59,38 @@ func (a *allowance) add(n uint64) {
 	}
 }
 
-// inbox are packets that one goroutine takes in the order in which they came.
-type inbox struct {
-	some chan struct{} // holds one when there is something to take
+// inbox is what came for one goroutine, which takes it in the order in which it came.
+type inbox[T any] struct {
+	some chan struct{} // holds one when there is something to take; nil: not open
 
-	mu      sync.Mutex
-	packets []*packet
+	mu  sync.Mutex
+	all []T
 }
 
-func newInbox() inbox { return inbox{some: make(chan struct{}, 1)} }
-
-func (b *inbox) put(f *packet) {
+// open must come before what is to be taken. It is a step of its own because most requests
+// bring all of their body, and need no inbox for the rest.
+func (b *inbox[T]) open() {
 	b.mu.Lock()
-	b.packets = append(b.packets, f)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	b.some = make(chan struct{}, 1)
+}
+
+// put drops what comes before the inbox is open: nobody has asked for it.
+func (b *inbox[T]) put(one T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.some == nil {
+		return
+	}
+	b.all = append(b.all, one)
 	wake(b.some)
 }
 
-func (b *inbox) take() []*packet {
+func (b *inbox[T]) take() []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := b.packets
-	b.packets = nil
+	all := b.all
+	b.all = nil
 	return all
 }
 

@@ -38,9 +38,10 @@ const (
 // over what a newer one has added; numbers are never given another meaning.
 type packet struct {
 	kind   kind
+	number uint64 // 7: of the call, by which its answers are told apart at the caller's shared subject; 0: they have a subject of their own
 	data   []byte // a piece of a body; not a copy
 	last   bool   // 2: the body ends with it
-	call   string // 3: of all but the first packet of a caller: the subject that hears the answer
+	call   string // 3: of all but the first packet of a caller: the subject by which the call is known
 	credit uint64 // 4: bytes
 	fault  []byte // 5: of kindBroken: a problem document, as package problem writes within the house
 	length int64  // 6: of the body, as http.Request.ContentLength has it; -1: not known
@@ -48,8 +49,9 @@ type packet struct {
 	status   int         // 40
 	observed [][]byte    // 41: internal errors for the log of the edge, as problem documents
 	header   http.Header // 50, 51: names, each before its values
+	values   []string    // memory of the header's values that are still to be read
 
-	*asking // of kindOpen
+	asking // of kindOpen
 }
 
 // asking is what only the first packet of a request says.
@@ -68,38 +70,39 @@ type asking struct {
 }
 
 const (
-	fieldLast, fieldCall, fieldCredit, fieldFault, fieldLength protowire.Number = 2, 3, 4, 5, 6
-	fieldServe, fieldEndpoint, fieldBudget, fieldBuild         protowire.Number = 10, 11, 12, 13
-	fieldMethod                                                protowire.Number = 20
-	fieldAccount, fieldType, fieldSession, fieldClient         protowire.Number = 30, 31, 32, 33
-	fieldRequest, fieldTravels                                 protowire.Number = 34, 35
-	fieldStatus, fieldObserved                                 protowire.Number = 40, 41
-	fieldName, fieldValue                                      protowire.Number = 50, 51
+	fieldLast, fieldCall, fieldCredit, fieldFault      protowire.Number = 2, 3, 4, 5
+	fieldLength, fieldNumber                           protowire.Number = 6, 7
+	fieldServe, fieldEndpoint, fieldBudget, fieldBuild protowire.Number = 10, 11, 12, 13
+	fieldMethod                                        protowire.Number = 20
+	fieldAccount, fieldType, fieldSession, fieldClient protowire.Number = 30, 31, 32, 33
+	fieldRequest, fieldTravels                         protowire.Number = 34, 35
+	fieldStatus, fieldObserved                         protowire.Number = 40, 41
+	fieldName, fieldValue                              protowire.Number = 50, 51
 )
 
-// encode writes the packet.
-func (f *packet) encode() []byte {
+// append writes the packet behind b.
+func (f *packet) append(b []byte) []byte {
 	var room [1 << 10]byte
-	return assemble(f.kind, f.head(room[:0]), f.last, f.data)
+	return assemble(b, f.kind, f.head(room[:0]), f.last, f.data)
 }
 
-// assemble writes a packet whose head is written already, but for last.
-func assemble(k kind, head []byte, last bool, data []byte) []byte {
+// assemble writes a packet behind b. Its head is written already, but for last.
+func assemble(b []byte, k kind, head []byte, last bool, data []byte) []byte {
 	if last {
 		head = putNumber(head, fieldLast, 1)
 	}
-	b := make([]byte, 0, 1+protowire.SizeBytes(len(head))+len(data))
 	b = protowire.AppendBytes(append(b, byte(k)), head)
 	return append(b, data...)
 }
 
-// head writes the fields but for last.
+// head writes the fields but for last. The number is the first of them: see addressee.
 func (f *packet) head(b []byte) []byte {
+	b = putNumber(b, fieldNumber, f.number)
 	b = putText(b, fieldCall, f.call)
 	b = putNumber(b, fieldCredit, f.credit)
 	b = putBytes(b, fieldFault, f.fault)
 	b = putNumber(b, fieldLength, protowire.EncodeZigZag(f.length))
-	if f.asking != nil {
+	if f.kind == kindOpen {
 		b = f.asking.head(b)
 	}
 	b = putNumber(b, fieldStatus, uint64(f.status))
@@ -165,23 +168,41 @@ func putHeader(b []byte, h http.Header) []byte {
 
 var errShort = errors.New("the packet is empty")
 
-// decode reads a packet. Its data stays a part of b.
-func decode(b []byte) (*packet, error) {
+// decode reads a packet into f, whose header is added to if it has one. Its data stays a
+// part of b.
+func (f *packet) decode(b []byte) error {
+	head, data, err := split(b)
+	if err != nil {
+		return err
+	}
+	f.kind, f.data = kind(b[0]), data
+	return f.read(head, string(head))
+}
+
+// split finds the head of a packet and the piece of a body behind it.
+func split(b []byte) (head, data []byte, err error) {
 	if len(b) == 0 {
-		return nil, errShort
+		return nil, nil, errShort
 	}
 	head, n := protowire.ConsumeBytes(b[1:])
 	if n < 0 {
-		return nil, fmt.Errorf("read the head: %w", protowire.ParseError(n))
+		return nil, nil, fmt.Errorf("read the head: %w", protowire.ParseError(n))
 	}
-	f := &packet{kind: kind(b[0]), data: b[1+n:]}
-	if f.kind == kindOpen {
-		f.asking = &asking{}
+	return head, b[1+n:], nil
+}
+
+// addressee is the number that a packet begins with; 0 when it has none.
+func addressee(b []byte) uint64 {
+	head, _, err := split(b)
+	if err != nil {
+		return 0
 	}
-	if err := f.read(head, string(head)); err != nil {
-		return nil, err
+	field, _, n := protowire.ConsumeTag(head)
+	if n < 0 || field != fieldNumber {
+		return 0
 	}
-	return f, nil
+	number, _ := protowire.ConsumeVarint(head[n:]) // 0 when it is none
+	return number
 }
 
 // read reads the fields of a head; text is the same, so that all texts share one copy.
@@ -224,17 +245,18 @@ func (f *packet) setNumber(field protowire.Number, n uint64) {
 		f.credit = n
 	case fieldLength:
 		f.length = protowire.DecodeZigZag(n)
+	case fieldNumber:
+		f.number = n
 	case fieldStatus:
 		f.status = int(min(n, 999)) // the greatest that HTTP can say
 	default:
-		f.asking.setNumber(field, n)
+		if f.kind == kindOpen {
+			f.asking.setNumber(field, n)
+		}
 	}
 }
 
 func (a *asking) setNumber(field protowire.Number, n uint64) {
-	if a == nil {
-		return
-	}
 	switch field {
 	case fieldServe:
 		a.serve = n
@@ -261,15 +283,14 @@ func (f *packet) setText(field protowire.Number, text, name string) string {
 	case fieldValue:
 		f.setValue(name, text)
 	default:
-		f.asking.setText(field, text)
+		if f.kind == kindOpen {
+			f.asking.setText(field, text)
+		}
 	}
 	return name
 }
 
 func (a *asking) setText(field protowire.Number, text string) {
-	if a == nil {
-		return
-	}
 	switch field {
 	case fieldTravels:
 		a.travels = []byte(text)
@@ -304,7 +325,16 @@ func (f *packet) setName(name string) {
 
 // setValue adds a value to a name of the header.
 func (f *packet) setValue(name, value string) {
-	if f.header != nil { // a value before any name is nobody's
-		f.header[name] = append(f.header[name], value)
+	if f.header == nil {
+		return // a value before any name is nobody's
 	}
+	if values := f.header[name]; len(values) > 0 {
+		f.header[name] = append(values, value)
+		return
+	}
+	if len(f.values) == 0 { // most names have one value: several share an allocation
+		f.values = make([]string, 4)
+	}
+	f.values[0] = value
+	f.header[name], f.values = f.values[:1:1], f.values[1:]
 }

@@ -13,11 +13,19 @@ import (
 )
 
 func sample() *packet {
-	return &packet{kind: kindOpen, data: []byte("body"), last: true, length: 4, header: http.Header{"A": {"1", "", "2"}, "B": nil}, asking: &asking{
+	return &packet{kind: kindOpen, number: 1 << 40, data: []byte("body"), last: true, length: 4, header: http.Header{"A": {"1", "", "2"}, "B": nil}, asking: asking{
 		serve: 3, endpoint: 2, budget: 5_000_000, build: "v1", method: "POST", scheme: "https", host: "one.test:444", path: "/a/b", rawPath: "/a%2Fb", query: "c=d",
 		hostHeader: "one.test", remote: "192.0.2.1:5", account: auth.Account{ID: "cus_1", Type: auth.TypeCustomer, Session: "ses_1"}, client: "192.0.2.1",
 		request: "req_1", travels: []byte(`{"Depth":1}`),
 	}}
+}
+
+// decoded is the packet in a message.
+func decoded(message []byte) (f *packet, err error) {
+	f = &packet{}
+	err = f.decode(message)
+	f.values = nil
+	return f, err
 }
 
 func compare(t interface{ Error(...any) }, want, got *packet) {
@@ -35,7 +43,7 @@ func TestAPacketArrivesAsItWasWritten(t *testing.T) {
 		{kind: kindCredit, call: "m3o.answer.prc_1.a", credit: 1 << 20},
 		{kind: kindBroken, call: "m3o.answer.prc_1.a", fault: []byte("{}"), length: -1},
 	} {
-		got, err := decode(want.encode())
+		got, err := decoded(want.append(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +51,9 @@ func TestAPacketArrivesAsItWasWritten(t *testing.T) {
 			got.data = nil
 		}
 		compare(t, want, got)
+		if n := addressee(want.append(nil)); n != want.number {
+			t.Errorf("it is for %d, not %d", n, want.number)
+		}
 	}
 }
 
@@ -50,7 +61,7 @@ func TestAnyHeaderArrives(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		header := rapid.MapOfN(rapid.String(), rapid.SliceOfN(rapid.String(), 1, 3), 1, 10).Draw(t, "header")
-		got, err := decode((&packet{kind: kindAnswer, header: header}).encode())
+		got, err := decoded((&packet{kind: kindAnswer, header: header}).append(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +75,7 @@ func TestWhatANewerBuildAddsIsPassedOver(t *testing.T) {
 	head = protowire.AppendFixed64(protowire.AppendTag(head, 900, protowire.Fixed64Type), 7)
 	head = protowire.AppendString(protowire.AppendTag(head, 901, protowire.BytesType), "new")
 	head = protowire.AppendVarint(protowire.AppendTag(head, 902, protowire.VarintType), 7)
-	got, err := decode(assemble(kindOpen, head, true, []byte("body")))
+	got, err := decoded(assemble(nil, kindOpen, head, true, []byte("body")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +84,8 @@ func TestWhatANewerBuildAddsIsPassedOver(t *testing.T) {
 
 // FuzzDecode: nothing that comes over the wire breaks the process, and what can be read can be written.
 func FuzzDecode(f *testing.F) {
-	f.Add(sample().encode())
-	f.Add((&packet{kind: kindAnswer, status: 200, header: http.Header{"X": {"y"}}}).encode())
+	f.Add(sample().append(nil))
+	f.Add((&packet{kind: kindAnswer, status: 200, header: http.Header{"X": {"y"}}}).append(nil))
 	f.Add([]byte{})
 	random := rand.NewChaCha8([32]byte{2})
 	for range 10 {
@@ -83,15 +94,19 @@ func FuzzDecode(f *testing.F) {
 		f.Add(noise)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		first, err := decode(b)
+		first, err := decoded(b)
 		if err != nil {
 			return
 		}
-		again, err := decode(first.encode())
+		again, err := decoded(first.append(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		compare(t, first, again)
+		if n := addressee(first.append(nil)); n != first.number {
+			t.Errorf("it is for %d, not %d", n, first.number)
+		}
+		_ = addressee(b)
 	})
 }
 

@@ -82,6 +82,7 @@ type peer struct {
 	roster *roster
 	id     string
 	name   string
+	calls  string // its subject for requests
 
 	gone bool // nothing will ever come from it; guarded by roster.sending
 
@@ -356,7 +357,7 @@ func (r *roster) take(m *nats.Msg) {
 func (r *roster) meet(n note) *peer {
 	p := r.peers[n.Process]
 	if p == nil {
-		p = &peer{roster: r, id: n.Process, name: n.Name, places: map[uint64]func(){}}
+		p = &peer{roster: r, id: n.Process, name: n.Name, calls: r.bus.subjects.calls(n.Process), places: map[uint64]func(){}}
 		r.peers[p.id] = p
 	}
 	p.heard, p.left = r.bus.config.Now(), false
@@ -585,14 +586,15 @@ func (b *Bus) callsTo(p *peer) (all []*call) {
 
 // send sends the first packet of c, which waits for its answer from then on. An error
 // means that its process is not there any more, or not to be reached.
-func (b *Bus) send(c *call, open []byte) (err error) {
+func (b *Bus) send(c *call, open *packet) (err error) {
 	b.roster.sending.RLock()
 	defer b.roster.sending.RUnlock()
 	if c.peer.gone {
 		return bus.Gone()
 	}
 	c.number, c.reply = b.hearers.add(c)
-	if err = b.nc.PublishRequest(b.subjects.calls(c.peer.id), c.reply, open); err == nil {
+	open.number = c.number
+	if err = b.publish(c.peer.calls, c.reply, open); err == nil {
 		c.sent = true
 		return nil
 	}

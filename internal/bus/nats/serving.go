@@ -133,31 +133,33 @@ func (s *servings) cancel(prefix string) {
 	}
 	s.mu.Unlock()
 	for _, one := range all {
-		one.cancel()
+		one.time.end()
 	}
 }
 
 // serving is one request of another process, from the side that serves.
 type serving struct {
 	bus    *Bus
-	call   string    // the subject that hears the answer
-	window allowance // of the answer's body
-	body   inbox     // pieces of the request's body
+	call   string         // the subject by which the call is known
+	to     string         // the subject that hears the answer
+	number uint64         // by which it is told from others there
+	window allowance      // of the answer's body
+	body   inbox[*packet] // pieces of the request's body; open when the first packet has not all of it
+	time   ending         // the context of the handler
 
 	mu       sync.Mutex
-	end      context.CancelFunc
-	over     bool
 	observed [][]byte
 }
 
 // onCall takes a message to this process. It does not wait.
 func (b *Bus) onCall(m *nats.Msg) {
 	if len(m.Data) > 0 && m.Reply != "" && kind(m.Data[0]) == kindOpen {
-		s := &serving{bus: b, call: m.Reply, body: newInbox(), window: allowance{left: window}}
+		s := &serving{bus: b, call: m.Reply, to: m.Reply, window: allowance{left: window}}
 		if !b.servings.begin(s) {
 			return // the transport has delivered it twice: there will be an answer
 		}
 		b.handling.Add(1)
+		b.handled.Add(1)
 		select {
 		case b.work <- work{s, m.Data}: // somebody is idle
 		default:
@@ -165,8 +167,8 @@ func (b *Bus) onCall(m *nats.Msg) {
 		}
 		return
 	}
-	f, err := decode(m.Data)
-	if err != nil {
+	f := &packet{}
+	if err := f.decode(m.Data); err != nil {
 		b.log.Warn("a message on the bus cannot be read", "error", err)
 		return
 	}
@@ -180,7 +182,7 @@ func (b *Bus) onCall(m *nats.Msg) {
 	case kindCredit:
 		s.window.add(f.credit)
 	case kindCancel:
-		s.cancel()
+		s.time.end()
 	}
 }
 
@@ -212,24 +214,19 @@ func (b *Bus) worker(w work) {
 	}
 }
 
-func (s *serving) cancel() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-	if s.end != nil {
-		s.end()
-	}
-}
-
 // run answers the request.
 func (s *serving) run(message []byte) {
 	defer s.bus.handling.Done()
+	defer s.bus.handled.Add(-1)
 	defer s.bus.servings.forget(s)
-	f, err := decode(message)
-	if err != nil {
+	var f packet
+	if err := f.decode(message); err != nil {
 		s.bus.log.Warn("a request on the bus cannot be read", "error", err)
 		s.say(&packet{kind: kindRefused})
 		return
+	}
+	if s.number = f.number; s.number > 0 {
+		s.to = shared(s.call)
 	}
 	s.bus.roster.meetBuilds(f.build)
 	p, endpoint := s.bus.servings.enter(f.serve, f.endpoint)
@@ -238,15 +235,15 @@ func (s *serving) run(message []byte) {
 		return
 	}
 	defer s.bus.servings.leave(p)
-	ctx, cancel := s.context(f)
-	defer cancel()
-	s.serve(ctx, p, endpoint, f)
+	defer s.time.end()
+	s.serve(s.context(&f), p, endpoint, &f)
 }
 
 // context is that of the handler: its end, who is calling, the request's id and the
 // frame come from the caller, and nothing else.
-func (s *serving) context(f *packet) (ctx context.Context, cancel context.CancelFunc) {
-	if ctx = s.bus.living; f.account.ID != "" {
+func (s *serving) context(f *packet) context.Context {
+	ctx := s.bus.living
+	if f.account.ID != "" {
 		ctx = auth.With(ctx, f.account)
 	}
 	if f.client != "" {
@@ -255,22 +252,21 @@ func (s *serving) context(f *packet) (ctx context.Context, cancel context.Cancel
 	if f.request != "" {
 		ctx = id.WithRequest(ctx, f.request)
 	}
-	var travels frame.Frame
-	if len(f.travels) > 0 && json.Unmarshal(f.travels, &travels) == nil {
-		ctx = frame.With(ctx, travels)
+	if len(f.travels) > 0 {
+		ctx = withFrame(ctx, f.travels)
 	}
 	ctx = problem.WithObserver(ctx, s.observe)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f.budget > 0 {
-		ctx, s.end = context.WithTimeout(ctx, time.Duration(min(f.budget, maxBudget))*time.Microsecond)
-	} else {
-		ctx, s.end = context.WithCancel(ctx)
+	s.time.begin(ctx, time.Duration(min(f.budget, maxBudget))*time.Microsecond)
+	return &s.time
+}
+
+// withFrame is ctx with a frame that was read from JSON, or as it is.
+func withFrame(ctx context.Context, text []byte) context.Context {
+	var f frame.Frame
+	if json.Unmarshal(text, &f) != nil {
+		return ctx
 	}
-	if s.over {
-		s.end()
-	}
-	return ctx, s.end
+	return frame.With(ctx, f)
 }
 
 // maxBudget is a year in microseconds: what a caller has left is no more than that.
@@ -295,7 +291,7 @@ func (s *serving) takeObserved() [][]byte {
 // serve lets the endpoint answer. A panic becomes a 500, or breaks off an answer that has
 // begun.
 func (s *serving) serve(ctx context.Context, p *place, endpoint *bus.Endpoint, f *packet) {
-	r, w := s.request(ctx, f), &answer{serving: s, ctx: ctx, header: http.Header{}}
+	r, w := s.request(ctx, f), &answer{serving: s, ctx: ctx, header: http.Header{}, scratch: s.bus.scratches.take()}
 	returned := false
 	defer func() {
 		if returned {
@@ -324,6 +320,7 @@ func (s *serving) request(ctx context.Context, f *packet) *http.Request {
 		r.Header = http.Header{}
 	}
 	if !f.last {
+		s.body.open()
 		s.allow(window) // the caller sends the rest when it knows that somebody has the beginning
 	}
 	if len(f.data) > 0 || !f.last {
@@ -334,10 +331,11 @@ func (s *serving) request(ctx context.Context, f *packet) *http.Request {
 
 func (s *serving) allow(n uint64) { s.say(&packet{kind: kindCredit, credit: n}) }
 
-func (s *serving) say(f *packet) { _ = s.send(f.encode()) }
-
-// send sends something to the caller. What cannot be sent is lost with the connection.
-func (s *serving) send(message []byte) error { return s.bus.nc.Publish(s.call, message) }
+// say sends a packet to the caller. What cannot be sent is lost with the connection.
+func (s *serving) say(f *packet) {
+	f.number = s.number
+	_ = s.bus.publish(s.to, "", f)
+}
 
 // body is the request's body, as it comes in.
 type body struct {

@@ -1,0 +1,104 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wants checks how a context has ended; nil: not yet.
+func wants(t *testing.T, ctx context.Context, want error) {
+	t.Helper()
+	if err := ctx.Err(); !errors.Is(err, want) {
+		t.Errorf("it says %v, not %v", err, want)
+	}
+	select {
+	case <-ctx.Done():
+		if want == nil {
+			t.Error("it has ended")
+		}
+	default:
+		if want != nil {
+			t.Error("whoever waits for its end waits on")
+		}
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, want) {
+		t.Errorf("its cause is %v, not %v", cause, want)
+	}
+}
+
+func begun(values context.Context, budget time.Duration) *ending {
+	e := &ending{}
+	e.begin(values, budget)
+	return e
+}
+
+func TestAHandlersContext(t *testing.T) {
+	t.Parallel()
+	t.Run("EndsWithItsTime", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			unwatched, watched := begun(t.Context(), time.Second), begun(t.Context(), time.Second)
+			wants(t, watched, nil)
+			child, cancel := context.WithCancel(watched)
+			defer cancel()
+			time.Sleep(999 * time.Millisecond)
+			wants(t, child, nil)
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			wants(t, unwatched, context.DeadlineExceeded)
+			wants(t, watched, context.DeadlineExceeded)
+			wants(t, child, context.DeadlineExceeded)
+		})
+	})
+	t.Run("WakesWhoeverWaitedBefore", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			e := begun(t.Context(), time.Second)
+			<-e.Done()
+			wants(t, e, context.DeadlineExceeded)
+		})
+	})
+	t.Run("EndsWhenItIsCancelled", func(t *testing.T) {
+		t.Parallel()
+		unwatched, watched := begun(t.Context(), 0), begun(t.Context(), time.Hour)
+		wants(t, watched, nil)
+		for _, e := range []*ending{unwatched, watched} {
+			e.end()
+			e.end()
+			wants(t, e, context.Canceled)
+		}
+	})
+	t.Run("MayBeCancelledBeforeItBegins", func(t *testing.T) {
+		t.Parallel()
+		e := &ending{}
+		e.end()
+		e.begin(t.Context(), time.Hour)
+		wants(t, e, context.Canceled)
+	})
+	t.Run("EndsWithTheBus", func(t *testing.T) {
+		t.Parallel()
+		living, stop := context.WithCancel(t.Context())
+		unwatched, watched := begun(living, time.Hour), begun(living, 0)
+		wants(t, watched, nil)
+		stop()
+		wants(t, unwatched, context.Canceled)
+		wants(t, watched, context.Canceled)
+	})
+	t.Run("HasWhatTravels", func(t *testing.T) {
+		t.Parallel()
+		type key struct{}
+		e := begun(context.WithValue(t.Context(), key{}, "value"), time.Hour)
+		for range 2 {
+			if e.Value(key{}) != "value" {
+				t.Error("the value is lost")
+			}
+			wants(t, e, nil) // from now on somebody waits
+		}
+		if until, bounded := e.Deadline(); !bounded || time.Until(until) > time.Hour {
+			t.Error("the deadline is", until, bounded)
+		}
+	})
+}
