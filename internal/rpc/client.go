@@ -101,6 +101,11 @@ func (c Caller) send(r *http.Request, f Function) (*recorder, error) {
 		}
 		return w, nil
 	}
+	return await(h, w, r, f)
+}
+
+// await is answer that returns when the request's context ends.
+func await(h http.Handler, w *recorder, r *http.Request, f Function) (*recorder, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done) // even if the handler ends its goroutine
