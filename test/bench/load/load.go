@@ -43,6 +43,9 @@ func Main(bench func() error) {
 	}
 }
 
+// IsServer says whether this process was started as one of the servers, which Main is to run then.
+func IsServer() bool { return os.Getenv(roleVariable) != "" }
+
 // bind runs this program once more, bound to the core of the load.
 func bind() error {
 	if runtime.NumCPU() < 2 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,17 +64,12 @@ gateway:
 // sync is when served calls are on the disk: none, interval or always. env holds
 // settings beyond those of every bench.
 func (b Binary) Start(dir, sync string, env ...string) (*M3O, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	args, err := b.prepare(dir, sync)
+	if err != nil {
 		return nil, err
 	}
-	configFile := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(configFile, []byte(config), 0o600); err != nil {
-		return nil, err
-	}
-	env = append(env, "M3O_ADMIN_EMAIL="+adminEmail, "M3O_ADMIN_PASSWORD="+adminPassword)
 	begun := time.Now()
-	s, err := launch(cmp.Or(b.Cores, ServerCore), env, b.Path, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"),
-		"--config", configFile, "--log", "error", "--journal-sync", sync)
+	s, err := launch(cmp.Or(b.Cores, ServerCore), withAdmin(env), b.Path, append(args, "--listen", "127.0.0.1:0")...)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +79,46 @@ func (b Binary) Start(dir, sync string, env ...string) (*M3O, error) {
 	}
 	m.Started = time.Since(begun)
 	return m, nil
+}
+
+// StartBeside is Start for a process without customers, whose services belong to others on
+// a bus. It does not say its address, so it is given a port that was free a moment before.
+func (b Binary) StartBeside(dir string, env ...string) (*Server, error) {
+	args, err := b.prepare(dir, "none")
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := port.Addr().String()
+	_ = port.Close()
+	s := prepare(cmp.Or(b.Cores, ServerCore), env, b.Path, append(args, "--listen", address)...)
+	s.Address = "http://" + address
+	if err := s.command.Start(); err != nil {
+		return nil, err
+	}
+	if err := s.awaitReady(); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func withAdmin(env []string) []string {
+	return append(env, "M3O_ADMIN_EMAIL="+adminEmail, "M3O_ADMIN_PASSWORD="+adminPassword)
+}
+
+// prepare makes a directory with a config file; it returns the command's arguments.
+func (b Binary) prepare(dir, sync string) (args []string, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	configFile := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(configFile, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	return []string{"serve", "--data", filepath.Join(dir, "data"), "--config", configFile, "--log", "error", "--journal-sync", sync}, nil
 }
 
 // SignIn makes Admin the admin.

@@ -22,9 +22,12 @@ func (s *Server) Used() (u Used, err error) {
 	if u.Allocations, err = allocations(s.Address); err != nil {
 		return u, err
 	}
-	u.Processor, err = processorTime(s.pid())
+	u.Processor, err = s.Processor()
 	return u, err
 }
+
+// Processor is the processor time that the server has used since its start.
+func (s *Server) Processor() (time.Duration, error) { return processorTime(s.pid()) }
 
 // ResidentBytes is the memory the server has in use.
 func (s *Server) ResidentBytes() (int64, error) {

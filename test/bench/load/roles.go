@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,8 +10,10 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -22,6 +25,7 @@ const (
 	Bare     Role = "bare"     // answers as helloworld does, with nothing around it but chi
 	Proxy    Role = "proxy"    // passes on to the upstream, with chi and httputil.ReverseProxy
 	Upstream Role = "upstream" // somebody's HTTP API; see serveUpstream
+	NATS     Role = "nats"     // a NATS server with JetStream; its address is that of Server, with another scheme
 	Goods    Role = "goods"    // answers as the shop does when it is asked for a page of products, with nothing around it but chi
 )
 
@@ -34,7 +38,7 @@ const (
 	ShopPath     = "/graphql"
 )
 
-// Start starts a server of that role on a core. The upstream's address is for Proxy.
+// Start starts a server of that role on a core. Proxy is told the upstream's address, NATS the folder for its streams.
 func (r Role) Start(core, upstream string) (*Server, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -45,6 +49,9 @@ func (r Role) Start(core, upstream string) (*Server, error) {
 
 // serve says the server's address and serves until the process is ended.
 func (r Role) serve() error {
+	if r == NATS {
+		return serveNATS(os.Getenv(upstreamVariable))
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -65,6 +72,21 @@ func (r Role) serve() error {
 		return http.Serve(listener, routed(ShopPath, http.HandlerFunc(list)))
 	}
 	return fmt.Errorf("%s is no role", r)
+}
+
+// serveNATS serves as an operator's server does that is told nothing but a folder.
+func serveNATS(dir string) error {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true})
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		return errors.New("nats-server does not start")
+	}
+	fmt.Printf("http://%s\n", s.Addr())
+	s.WaitForShutdown()
+	return nil
 }
 
 // routed is a handler behind chi, beside what the process says of its memory.

@@ -19,11 +19,17 @@ type Server struct {
 	command *exec.Cmd
 }
 
-// launch starts a server on a core and waits until it says its address.
-func launch(core string, env []string, name string, args ...string) (*Server, error) {
+// prepare makes a server that will run on a core.
+func prepare(core string, env []string, name string, args ...string) *Server {
 	s := &Server{command: exec.Command("taskset", append([]string{"-c", core, name}, args...)...)}
 	s.command.Env = append(os.Environ(), env...)
 	s.command.Stderr = os.Stderr
+	return s
+}
+
+// launch starts a server on a core and waits until it says its address.
+func launch(core string, env []string, name string, args ...string) (*Server, error) {
+	s := prepare(core, env, name, args...)
 	out, err := s.command.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -4,9 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +24,7 @@ import (
 	"m3o/internal/db"
 	"m3o/internal/helloworld"
 	"m3o/internal/helloworld/helloworldapi"
+	"m3o/internal/id"
 	"m3o/migrations"
 	"m3o/pkg/events/proto/customers"
 )
@@ -62,7 +69,12 @@ func newBench(ctx context.Context, url, prefix string) (b *bench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.stop = s.Register(b.home)
+	stopService := s.Register(b.home)
+	stopPlain := b.home.Serve(id.New("rep"), bus.Endpoint{Host: plainHost, Port: 443, Method: bus.Any, Path: "/", Queue: plainHost, Handler: http.HandlerFunc(greet)})
+	b.stop = func() {
+		stopPlain()
+		stopService()
+	}
 	b.client = helloworldapi.NewClient(b.caller)
 	return b, nil
 }
@@ -97,7 +109,7 @@ func (b *bench) clean() error {
 
 // raw asks by nats.go and nothing else.
 func (b *bench) raw(ctx context.Context) error {
-	_, err := b.asker.RequestWithContext(ctx, b.prefix+".raw", []byte(`{"name":"John"}`))
+	_, err := b.asker.RequestWithContext(ctx, b.prefix+".raw", []byte(hello))
 	return err
 }
 
@@ -107,13 +119,42 @@ func (b *bench) typed(ctx context.Context) error {
 	return err
 }
 
-// rate asks for as long as span with so many callers and returns the calls a second.
-func rate(ctx context.Context, callers int, span time.Duration, ask func(context.Context) error) (float64, error) {
+// hello is the body of every request.
+const hello = `{"name":"John"}`
+
+// plainHost is served by a handler that has no contract.
+const plainHost = "plain.test"
+
+func greet(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"message":"Hello John"}`)
+}
+
+// request is a request over the bus without a contract, so nothing is made of JSON or read from it.
+func (b *bench) request(ctx context.Context) error {
+	r := &http.Request{
+		Method: http.MethodPost, URL: &url.URL{Scheme: "https", Host: plainHost, Path: "/"}, Host: plainHost, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(hello)), ContentLength: int64(len(hello)),
+	}
+	w := httptest.NewRecorder()
+	if b.caller.Handler(plainHost).ServeHTTP(w, r.WithContext(ctx)); w.Code != http.StatusOK {
+		return fmt.Errorf("%d %s", w.Code, w.Body)
+	}
+	return nil
+}
+
+// speed is how fast a way of asking was in one round.
+type speed struct {
+	rate      float64       // calls a second
+	processor time.Duration // of this process, a call: of the caller, the service and a server of its own
+}
+
+// measure asks for as long as span with so many callers.
+func measure(ctx context.Context, callers int, span time.Duration, ask func(context.Context) error) (s speed, err error) {
 	var calls atomic.Int64
 	ctx, cancel := context.WithTimeout(ctx, span+10*time.Second)
 	defer cancel()
 	errs := make([]error, callers)
-	began := time.Now()
+	used, began := processor(), time.Now()
 	var running sync.WaitGroup
 	for i := range callers {
 		running.Go(func() {
@@ -124,7 +165,18 @@ func rate(ctx context.Context, callers int, span time.Duration, ask func(context
 		})
 	}
 	running.Wait()
-	return float64(calls.Load()) / time.Since(began).Seconds(), errors.Join(errs...)
+	s.rate = float64(calls.Load()) / time.Since(began).Seconds()
+	s.processor = (processor() - used) / time.Duration(max(calls.Load(), 1))
+	return s, errors.Join(errs...)
+}
+
+// processor is what this process has used, in user and system time.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it can only fail on an argument that is none
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // relay adds events to the outbox of a SQLite file and returns how many a second a relay publishes for one group, and
@@ -147,22 +199,22 @@ func (b *bench) relay(ctx context.Context, path string, facts int) (published, t
 	b.home.Subscribe(customers.Topic, "bench", take)() // the group is there, and nobody of it
 	relay := box.Relay(b.caller, "customers")
 	defer relay.Stop()
-	published, err = speed(facts, relay.Start, func() (left int, err error) {
+	published, err = pace(facts, relay.Start, func() (left int, err error) {
 		return left, d.QueryRow(ctx, `SELECT COUNT(*) FROM outbox WHERE published_at IS NULL`).Scan(&left)
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("publish: %w", err)
 	}
 	stop := func() {}
-	taken, err = speed(facts, func() { stop = b.home.Subscribe(customers.Topic, "bench", take) }, func() (left int, err error) {
+	taken, err = pace(facts, func() { stop = b.home.Subscribe(customers.Topic, "bench", take) }, func() (left int, err error) {
 		return facts - int(arrived.Load()), nil
 	})
 	stop()
 	return published, taken, err
 }
 
-// speed begins something and returns how many a second were done when none is left.
-func speed(n int, begin func(), left func() (int, error)) (float64, error) {
+// pace begins something and returns how many a second were done when none is left.
+func pace(n int, begin func(), left func() (int, error)) (float64, error) {
 	began := time.Now()
 	begin()
 	for {
