@@ -266,8 +266,8 @@ func (s *Service) forward(w *answer, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	ctx, cancel := s.budget(auth.With(r.Context(), auth.Account{ID: a.key.customer.id, Type: auth.TypeCustomer}), e)
-	defer cancel()
+	ctx := budget(auth.With(r.Context(), auth.Account{ID: a.key.customer.id, Type: auth.TypeCustomer}), e)
+	defer ctx.End()
 	out := r.WithContext(ctx)
 	address(out.Header, a, w.requestID)
 	w.request = out

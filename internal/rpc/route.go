@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"m3o/internal/bus"
+	"m3o/internal/expiry"
 	"m3o/internal/fault"
 	"m3o/internal/frame"
 	"m3o/internal/problem"
@@ -123,7 +124,8 @@ func budget(ctx context.Context, limit time.Duration) (context.Context, context.
 	if until, ok := ctx.Deadline(); ok && time.Until(until) <= limit {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, limit)
+	c := expiry.With(ctx, limit)
+	return c, c.End
 }
 
 // late makes fault.Expired of an error that only says that the context has ended.

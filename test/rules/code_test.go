@@ -18,7 +18,7 @@ var ownClock = exceptions{
 	"internal/app/plan.go":                   "makes the services only to look at them, without a caller's clock",
 	"internal/db/migratelock.go":             "the lock that processes take before they have a schema; it is measured against other processes only",
 	"internal/bus/nats/config.go":            "who opens a bus without a clock has the system's: it tells only how long others have been silent",
-	"internal/bus/nats/ending.go":            "a context's deadline is on the system's clock, whatever Now says",
+	"internal/expiry/expiry.go":              "a context's deadline is on the system's clock, whatever Now says",
 	"internal/bus/nats/elsewhere.go":         "a context's deadline is on the system's clock, whatever Now says",
 	"internal/rpc/route.go":                  "a context's deadline is on the system's clock, whatever Now says",
 	"internal/rpc/detach.go":                 "a context's deadline is on the system's clock, whatever Now says",

@@ -19,6 +19,7 @@ import (
 
 	"m3o/internal/auth"
 	"m3o/internal/bus"
+	"m3o/internal/expiry"
 	"m3o/internal/fault"
 	"m3o/internal/frame"
 	"m3o/internal/id"
@@ -133,7 +134,7 @@ func (s *servings) cancel(prefix string) {
 	}
 	s.mu.Unlock()
 	for _, one := range all {
-		one.time.end()
+		one.life.End()
 	}
 }
 
@@ -145,7 +146,7 @@ type serving struct {
 	number uint64         // by which it is told from others there
 	window allowance      // of the answer's body
 	body   inbox[*packet] // pieces of the request's body; open when the first packet has not all of it
-	time   ending         // the context of the handler
+	life   expiry.Context // of the handler
 
 	mu       sync.Mutex
 	observed [][]byte
@@ -182,7 +183,7 @@ func (b *Bus) onCall(m *nats.Msg) {
 	case kindCredit:
 		s.window.add(f.credit)
 	case kindCancel:
-		s.time.end()
+		s.life.End()
 	}
 }
 
@@ -235,7 +236,7 @@ func (s *serving) run(message []byte) {
 		return
 	}
 	defer s.bus.servings.leave(p)
-	defer s.time.end()
+	defer s.life.End()
 	s.serve(s.context(&f), p, endpoint, &f)
 }
 
@@ -256,8 +257,8 @@ func (s *serving) context(f *packet) context.Context {
 		ctx = withFrame(ctx, f.travels)
 	}
 	ctx = problem.WithObserver(ctx, s.observe)
-	s.time.begin(ctx, time.Duration(min(f.budget, maxBudget))*time.Microsecond)
-	return &s.time
+	s.life.Begin(ctx, time.Duration(min(f.budget, maxBudget))*time.Microsecond)
+	return &s.life
 }
 
 // withFrame is ctx with a frame that was read from JSON, or as it is.

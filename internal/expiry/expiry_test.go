@@ -1,4 +1,4 @@
-package natsbus
+package expiry_test
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"m3o/internal/expiry"
 )
 
 // wants checks how a context has ended; nil: not yet.
@@ -29,18 +31,12 @@ func wants(t *testing.T, ctx context.Context, want error) {
 	}
 }
 
-func begun(values context.Context, budget time.Duration) *ending {
-	e := &ending{}
-	e.begin(values, budget)
-	return e
-}
-
-func TestAHandlersContext(t *testing.T) {
+func TestContext(t *testing.T) {
 	t.Parallel()
 	t.Run("EndsWithItsTime", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			unwatched, watched := begun(t.Context(), time.Second), begun(t.Context(), time.Second)
+			unwatched, watched := expiry.With(t.Context(), time.Second), expiry.With(t.Context(), time.Second)
 			wants(t, watched, nil)
 			child, cancel := context.WithCancel(watched)
 			defer cancel()
@@ -53,44 +49,62 @@ func TestAHandlersContext(t *testing.T) {
 			wants(t, child, context.DeadlineExceeded)
 		})
 	})
+	t.Run("EndsAtItsParentsTimeWhenThatComesFirst", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			for _, limit := range []time.Duration{0, time.Minute} {
+				e := expiry.With(parent, limit)
+				if until, bounded := e.Deadline(); !bounded || time.Until(until) != time.Second {
+					t.Errorf("the deadline is %v, %t", time.Until(until), bounded)
+				}
+			}
+			unwatched, over := expiry.With(parent, time.Minute), expiry.With(parent, -time.Second)
+			wants(t, over, context.DeadlineExceeded)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			wants(t, unwatched, context.DeadlineExceeded)
+		})
+	})
 	t.Run("WakesWhoeverWaitedBefore", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			e := begun(t.Context(), time.Second)
+			e := expiry.With(t.Context(), time.Second)
 			<-e.Done()
 			wants(t, e, context.DeadlineExceeded)
 		})
 	})
 	t.Run("EndsWhenItIsCancelled", func(t *testing.T) {
 		t.Parallel()
-		unwatched, watched := begun(t.Context(), 0), begun(t.Context(), time.Hour)
+		unwatched, watched := expiry.With(t.Context(), 0), expiry.With(t.Context(), time.Hour)
 		wants(t, watched, nil)
-		for _, e := range []*ending{unwatched, watched} {
-			e.end()
-			e.end()
+		for _, e := range []*expiry.Context{unwatched, watched} {
+			e.End()
+			e.End()
 			wants(t, e, context.Canceled)
 		}
 	})
 	t.Run("MayBeCancelledBeforeItBegins", func(t *testing.T) {
 		t.Parallel()
-		e := &ending{}
-		e.end()
-		e.begin(t.Context(), time.Hour)
+		e := &expiry.Context{}
+		e.End()
+		e.Begin(t.Context(), time.Hour)
 		wants(t, e, context.Canceled)
 	})
-	t.Run("EndsWithTheBus", func(t *testing.T) {
+	t.Run("EndsWithItsParent", func(t *testing.T) {
 		t.Parallel()
 		living, stop := context.WithCancel(t.Context())
-		unwatched, watched := begun(living, time.Hour), begun(living, 0)
+		unwatched, watched := expiry.With(living, time.Hour), expiry.With(living, 0)
 		wants(t, watched, nil)
 		stop()
 		wants(t, unwatched, context.Canceled)
 		wants(t, watched, context.Canceled)
 	})
-	t.Run("HasWhatTravels", func(t *testing.T) {
+	t.Run("HasItsParentsValues", func(t *testing.T) {
 		t.Parallel()
 		type key struct{}
-		e := begun(context.WithValue(t.Context(), key{}, "value"), time.Hour)
+		e := expiry.With(context.WithValue(t.Context(), key{}, "value"), time.Hour)
 		for range 2 {
 			if e.Value(key{}) != "value" {
 				t.Error("the value is lost")
