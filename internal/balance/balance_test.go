@@ -162,7 +162,8 @@ func TestLease(t *testing.T) {
 		if err != nil || none.Granted != 0 {
 			t.Fatalf("nothing is left: %+v, %v", none, err)
 		}
-		if empty, err := hold(s, "gw", "cus_b").ask(ctx, 1, 5); err != nil || empty.Granted != 0 || empty.ID != "" {
+		poor := hold(s, "gw", "cus_b")
+		if empty, err := poor.ask(ctx, 1, 5); err != nil || empty.Granted != 0 || empty.ID != poor.lease {
 			t.Fatalf("a customer without money: %+v, %v", empty, err)
 		}
 
@@ -223,6 +224,40 @@ func TestWhatAnAnswerThatGotLostGrantedIsGrantedAgain(t *testing.T) {
 			t.Fatalf("granted %+v, %v", lease, err)
 		}
 		want(t, s, "cus_a", 1000, 1000)
+		h.sound(t, ctx)
+	})
+}
+
+func TestARequestThatIsRepeatedTakesNothingMore(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		g := hold(s, "gw", "cus_a")
+		early := g.request(10, 100)
+		again := func(want balanceapi.Lease) {
+			t.Helper()
+			if lease, err := s.Lease(ctx, early); err != nil || lease.ID != want.ID || lease.Granted != want.Granted {
+				t.Fatalf("granted %+v, %v, want %+v", lease, err, want)
+			}
+		}
+		again(balanceapi.Lease{ID: g.lease})
+		credit(t, s, "cus_a", 1000)
+		again(balanceapi.Lease{ID: g.lease}) // there was nothing when it came
+		want(t, s, "cus_a", 1000, 0)
+		if lease, err := g.ask(ctx, 10, 100); err != nil || lease.Granted != 100 {
+			t.Fatalf("granted %+v, %v", lease, err)
+		}
+		if err := s.CloseLease(ctx, g.lease); err != nil {
+			t.Fatal(err)
+		}
+		again(balanceapi.Lease{})
+
+		late := hold(s, "gw", "cus_a") // given back before the request has come
+		if err := s.CloseLease(ctx, late.lease); err != nil {
+			t.Fatal(err)
+		}
+		early = late.request(10, 100)
+		again(balanceapi.Lease{})
+		want(t, s, "cus_a", 1000, 0)
 		h.sound(t, ctx)
 	})
 }

@@ -110,17 +110,15 @@ func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseReques
 	case others > 0 && recalls < maxRecalls:
 		return balanceapi.Lease{}, errElsewhere
 	}
-	if fresh == 0 {
-		if found.standing == absent {
-			lease = balanceapi.Lease{Elsewhere: lease.Elsewhere} // there was nothing to open it with
-		}
+	lease.Granted += fresh
+	if fresh == 0 && found.standing == open {
 		return lease, nil
 	}
-	lease.Granted += fresh
 	return lease, s.grow(ctx, tx, r, fresh, lease.Expires)
 }
 
-// grow adds money to a lease, or opens it.
+// grow adds money to a lease, or opens it, empty if there is none: so the same request will
+// be known when it comes again.
 func (s *Service) grow(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, amount money.Micros, until time.Time) error {
 	result, err := tx.Exec(ctx, growSQL, r.LeaseID, r.CustomerID, r.Holder, int64(amount), db.Micro(until), r.Turn)
 	if err != nil {
@@ -128,6 +126,9 @@ func (s *Service) grow(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 { // it has been closed meanwhile, or the name is somebody else's
 		return errors.Join(err, overtaken())
+	}
+	if amount == 0 {
+		return nil
 	}
 	_, err = post(ctx, tx, transfer{
 		id: id.New("trf"), kind: kindLease, reference: "Lease " + r.LeaseID, actor: r.Holder, at: s.now(),
@@ -155,7 +156,7 @@ const (
 const (
 	extendSQL = `
 	UPDATE ledger_leases SET expires_at = $4, turn = $5 WHERE id = $1 AND customer_id = $2 AND holder = $3 AND NOT closed AND turn < $5 RETURNING amount`
-	findSQL = `SELECT amount, expires_at, turn, closed FROM ledger_leases WHERE id = $1 AND customer_id = $2 AND holder = $3`
+	findSQL = `SELECT amount, expires_at, turn, closed, customer_id = $2 AND holder = $3 FROM ledger_leases WHERE id = $1`
 	growSQL = `
 	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, turn, closed) VALUES ($1, $2, $3, $4, 0, $5, $6, FALSE)
 	ON CONFLICT (id) DO UPDATE SET amount = ledger_leases.amount + excluded.amount
@@ -166,14 +167,14 @@ const (
 // overtaken.
 func extend(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, until time.Time) (leaseRow, error) {
 	var amount, turn int64
-	var closed bool
+	var closed, theirs bool
 	expires := db.Micro(until)
 	err := tx.QueryRow(ctx, extendSQL, r.LeaseID, r.CustomerID, r.Holder, expires, r.Turn).Scan(&amount)
 	if err == nil {
 		return leaseRow{open, money.Micros(amount), db.Time(expires)}, nil
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		err = tx.QueryRow(ctx, findSQL, r.LeaseID, r.CustomerID, r.Holder).Scan(&amount, &expires, &turn, &closed)
+		err = tx.QueryRow(ctx, findSQL, r.LeaseID, r.CustomerID, r.Holder).Scan(&amount, &expires, &turn, &closed, &theirs)
 	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -182,7 +183,7 @@ func extend(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, until tim
 		return leaseRow{}, fmt.Errorf("extend lease %s: %w", r.LeaseID, err)
 	case closed:
 		return leaseRow{standing: ended}, nil
-	case turn == r.Turn:
+	case theirs && turn == r.Turn:
 		return leaseRow{repeated, money.Micros(amount), db.Time(expires)}, nil
 	}
 	return leaseRow{}, overtaken()
@@ -249,18 +250,27 @@ func (s *Service) CloseLease(ctx context.Context, leaseID string) error {
 	return s.raised(ctx, customerID)
 }
 
-const closeSQL = `
+const (
+	closeSQL = `
 	UPDATE ledger_leases SET closed = TRUE WHERE id = $1 AND NOT closed RETURNING customer_id, amount, posted`
+	// A request for it that comes yet finds it closed.
+	neverSQL = `
+	INSERT INTO ledger_leases (id, customer_id, holder, amount, posted, expires_at, turn, closed) VALUES ($1, '', '', 0, 0, 0, 0, TRUE)
+	ON CONFLICT (id) DO NOTHING`
+)
 
 // close posts what was charged and not posted yet, and releases the rest.
 func (s *Service) close(ctx context.Context, tx *db.Tx, leaseID string, charged money.Micros) (customerID string, released money.Micros, err error) {
 	var amount, posted int64
 	err = tx.QueryRow(ctx, closeSQL, leaseID).Scan(&customerID, &amount, &posted)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", 0, nil
+		_, err = tx.Exec(ctx, neverSQL, leaseID)
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("close lease %s: %w", leaseID, err)
+	}
+	if customerID == "" { // closed before, or now before it was opened
+		return "", 0, nil
 	}
 	paid := min(charged, money.Micros(amount))
 	due := max(paid-money.Micros(posted), 0)

@@ -29,7 +29,7 @@ type customer struct {
 	raises     uint64                // grows when the balance does
 	allowances map[string]*allowance // by name; nil: none
 	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none
-	asked      map[string]string     // by name: the lease of an allowance that was asked for and not answered yet; nil: none
+	asked      map[string]string     // by name: the lease of an allowance that was asked for and is not known to be there; nil: none
 	used       int64                 // the last admission, in Unix nanoseconds
 }
 
@@ -120,24 +120,21 @@ func (c *customer) settleUnit(name, lease string, served bool) {
 	}
 }
 
-// askUnits names the lease of an allowance to ask for: the one that was not answered, if
-// there is one.
-func (c *customer) askUnits(name string) (lease string, repeated bool) {
+// askUnits names the lease of an allowance to ask for.
+func (c *customer) askUnits(name string) (lease string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if lease = c.asked[name]; lease != "" {
-		return lease, true
-	}
 	if c.asked == nil {
 		c.asked = map[string]string{}
 	}
-	lease = id.New("qls")
-	c.asked[name] = lease
-	return lease, false
+	if c.asked[name] == "" {
+		c.asked[name] = id.New("qls")
+	}
+	return c.asked[name]
 }
 
-// unitsAnswered says that the lease asked for was answered.
-func (c *customer) unitsAnswered(name string) {
+// unitsGranted says that there is the lease that was asked for: the next one is another.
+func (c *customer) unitsGranted(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if delete(c.asked, name); len(c.asked) == 0 {

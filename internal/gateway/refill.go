@@ -52,22 +52,15 @@ func (s *Service) refillAllowance(ctx context.Context, c *customer, name string,
 	return err
 }
 
-// leaseQuota asks for a slice of an allowance. A request that was not answered is repeated;
-// if its lease has ended meanwhile, there is another.
+// leaseQuota asks for a slice of an allowance, under the same name until there is one.
 func (s *Service) leaseQuota(ctx context.Context, c *customer, name string, most int64) (usageapi.QuotaLease, error) {
-	r := usageapi.QuotaRequest{CustomerID: c.id, Holder: s.holder, Name: name, Limit: most, Want: min(quotaSlice, most)}
-	for {
-		var repeated bool
-		r.LeaseID, repeated = c.askUnits(name)
-		lease, err := s.usage.LeaseQuota(ctx, r)
-		if err != nil {
-			return lease, err
-		}
-		c.unitsAnswered(name)
-		if lease.ID != "" || !repeated {
-			return lease, nil
-		}
+	lease, err := s.usage.LeaseQuota(ctx, usageapi.QuotaRequest{
+		CustomerID: c.id, LeaseID: c.askUnits(name), Holder: s.holder, Name: name, Limit: most, Want: min(quotaSlice, most),
+	})
+	if err == nil && lease.Granted > 0 {
+		c.unitsGranted(name)
 	}
+	return lease, err
 }
 
 // refillMoney leases a slice of the balance that lets price be paid, or learns
@@ -87,7 +80,7 @@ func (s *Service) leaseMoney(ctx context.Context, c *customer, price, want money
 	for range maxRequests {
 		c.mu.Lock()
 		w, raises := c.purse(), c.raises
-		r, fresh := w.request()
+		r := w.request()
 		r.CustomerID, r.Holder, r.Need = c.id, s.holder, max(price-w.left, 0)
 		r.Want = max(want, r.Need)
 		c.mu.Unlock()
@@ -100,7 +93,7 @@ func (s *Service) leaseMoney(ctx context.Context, c *customer, price, want money
 		}
 		c.mu.Unlock()
 		switch {
-		case fault.Is(err, fault.Conflict), err == nil && granted.ID == "" && !fresh:
+		case fault.Is(err, fault.Conflict), err == nil && granted.ID == "":
 			continue
 		case err != nil:
 			return err

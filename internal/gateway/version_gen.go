@@ -3,7 +3,7 @@
 package gateway
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "e9ec8fd25f62"
+const Version = "ebc973d3c589"
 
 //m3o:docs OnBalanceRaised=61c56eb8 OnCatalogueChanged=3d2836fc OnChangedRateMode=7c4e3ecc OnChangedRateTimeout=833273c3 OnChangedRateWhenAway=788c1f30 OnChangedUpstreamNetworks=4ec24fed OnCustomerChanged=8f6dcb27 OnFlush=78c826b5 OnKeysChanged=cc9e40aa OnQuotaRecall=e3e27649 OnRecall=c7ba827d OnTierChanged=faee6836 Tidy=7c8a4dc8
-//m3o:made d8851d13f16ccb1f103329eb859370ae
+//m3o:made 67a6ab7d1f316ce83483911981fa0a27

@@ -37,18 +37,18 @@ func (c *customer) purse() *wallet {
 }
 
 // request is the next one for more money: on the open lease, on one whose opening was not
-// answered, or on a new one. fresh says that balance cannot know the lease yet.
-func (w *wallet) request() (r balanceapi.LeaseRequest, fresh bool) {
-	r = balanceapi.LeaseRequest{LeaseID: w.lease, Granted: w.granted}
+// answered, or on a new one.
+func (w *wallet) request() balanceapi.LeaseRequest {
+	r := balanceapi.LeaseRequest{LeaseID: w.lease, Granted: w.granted}
 	if w.lease == "" {
-		if fresh = w.asked == ""; fresh {
+		if w.asked == "" {
 			w.asked, w.turn = id.New("lse"), 0
 		}
 		r.LeaseID, w.asking = w.asked, true
 	}
 	w.turn++
 	r.Turn = w.turn
-	return r, fresh
+	return r
 }
 
 // receive puts what balance has granted on a request into the wallet, unless that lease was
@@ -58,7 +58,7 @@ func (c *customer) receive(r balanceapi.LeaseRequest, granted balanceapi.Lease) 
 	switch {
 	case r.LeaseID != w.lease && r.LeaseID != w.asked:
 		return
-	case granted.ID == "": // it has ended, or could not be opened
+	case granted.ID == "": // it has ended
 		*w = wallet{}
 		return
 	case w.lease == "":

@@ -179,19 +179,23 @@ func unusedByOthers(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, now
 	return units, nil
 }
 
-const grantedSQL = `SELECT granted, expires_at FROM usage_quota_leases WHERE id = $1 AND customer_id = $2 AND name = $3 AND holder = $4`
+const (
+	grantedSQL = `SELECT granted, expires_at FROM usage_quota_leases WHERE id = $1 AND customer_id = $2 AND name = $3 AND holder = $4 AND expires_at > $5`
+	unheardSQL = `DELETE FROM usage_quota_leases WHERE id = $1`
+)
 
-// granted is what a request was granted when it came before.
-func granted(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest) (units int64, expires time.Time, found bool, err error) {
+// granted is what a request was granted when it came before; 0 when it did not, or when
+// that has ended, unheard of: then it can be granted anew.
+func granted(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, now time.Time) (units int64, expires time.Time, err error) {
 	var until int64
-	err = tx.QueryRow(ctx, grantedSQL, r.LeaseID, r.CustomerID, r.Name, r.Holder).Scan(&units, &until)
+	err = tx.QueryRow(ctx, grantedSQL, r.LeaseID, r.CustomerID, r.Name, r.Holder, db.Micro(now)).Scan(&units, &until)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, time.Time{}, false, nil
+		_, err = tx.Exec(ctx, unheardSQL, r.LeaseID)
 	}
 	if err != nil {
-		return 0, time.Time{}, false, fmt.Errorf("look for lease %s: %w", r.LeaseID, err)
+		return 0, time.Time{}, fmt.Errorf("look for lease %s: %w", r.LeaseID, err)
 	}
-	return units, db.Time(until), true, nil
+	return units, db.Time(until), nil
 }
 
 const insertQuotaLeaseSQL = `

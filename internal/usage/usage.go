@@ -295,7 +295,7 @@ const (
 // errElsewhere says that others hold some of the allowance.
 var errElsewhere = errors.New("other gateways hold a part of the allowance")
 
-// LeaseQuota implements usageapi.Service. Of a lease that has ended nothing is granted again.
+// LeaseQuota implements usageapi.Service.
 func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (lease usageapi.QuotaLease, err error) {
 	switch {
 	case r.LeaseID == "":
@@ -347,15 +347,9 @@ func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaReq
 		return usageapi.QuotaLease{}, err
 	}
 	lease.Elsewhere = others > 0
-	units, expires, found, err := granted(ctx, tx, r)
-	if err != nil {
-		return usageapi.QuotaLease{}, err
-	}
-	if found {
-		if now.Before(expires) {
-			lease.ID, lease.Granted, lease.Expires = r.LeaseID, units, expires
-		}
-		return lease, nil
+	if units, expires, err := granted(ctx, tx, r, now); err != nil || units > 0 {
+		lease.ID, lease.Granted, lease.Expires = r.LeaseID, units, expires
+		return lease, err
 	}
 	left := max(r.Limit-used, 0)
 	switch {

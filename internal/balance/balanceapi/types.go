@@ -40,7 +40,7 @@ type LeaseRequest struct {
 
 // Lease is a slice of a customer's balance that one gateway may spend.
 type Lease struct {
-	ID      string       `json:"id"`      // empty when none is open
+	ID      string       `json:"id"`      // the one asked for; empty when it has been closed
 	Granted money.Micros `json:"granted"` // by this call; also what the gateway did not know of
 	Expires time.Time    `json:"expires"`
 

@@ -57,8 +57,8 @@ type Day struct {
 	Requests int64  `json:"requests,string"`
 }
 
-// QuotaRequest is what a gateway wants of a monthly allowance. It may be sent again until
-// it is answered: it names the lease, which is granted once.
+// QuotaRequest is what a gateway wants of a monthly allowance. It names the lease, which is
+// granted once: the gateway asks for the same one until it is told that it has it.
 type QuotaRequest struct {
 	CustomerID string `json:"customerID"`
 	LeaseID    string `json:"leaseID"` // qls_…, the gateway's choice, another for each lease
