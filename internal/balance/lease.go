@@ -12,6 +12,7 @@ import (
 	"m3o/internal/fault"
 	"m3o/internal/id"
 	"m3o/internal/money"
+	"m3o/internal/recall"
 )
 
 // How leases live: a gateway renews within the term; one that does not is closed
@@ -20,14 +21,6 @@ import (
 const (
 	leaseTerm  = 30 * time.Second
 	leaseGrace = 30 * time.Second
-)
-
-// How often other holders are asked for what one lacks, and how long is waited after the
-// first time, then four times as long each: what they give back may be taken by another
-// before it gets there, and what they were just granted may still be on its way to them.
-const (
-	maxRecalls  = 4
-	recallPause = 2 * time.Millisecond
 )
 
 // errElsewhere says that others hold some of what is needed.
@@ -49,9 +42,9 @@ func (s *Service) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease b
 	case r.Need < 0 || r.Want < r.Need:
 		return lease, fault.BadField("want", "must be at least need, and need not below zero")
 	}
-	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
+	for asking := (recall.Asking{}); ; {
 		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-			lease, err = s.lease(ctx, tx, r, recalls)
+			lease, err = s.lease(ctx, tx, r, &asking)
 			return err
 		})
 		switch {
@@ -60,24 +53,18 @@ func (s *Service) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease b
 		case !errors.Is(err, errElsewhere):
 			return balanceapi.Lease{}, err
 		}
+		if err := asking.Next(ctx); err != nil {
+			return balanceapi.Lease{}, err
+		}
 		if err := s.trigger.OnRecall(ctx, r.CustomerID, r.Holder).Err(); err != nil {
 			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "error", err)
-		}
-		if recalls == 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return balanceapi.Lease{}, ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 }
 
 // lease grants what there is, errElsewhere if that is too little and others may have it.
-// Of what several want, one leaves half to the others. recalls is how often those have
-// been asked to give back.
-func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, recalls int) (balanceapi.Lease, error) {
+// Of what several want, one leaves half to the others.
+func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseRequest, asking *recall.Asking) (balanceapi.Lease, error) {
 	found, err := extend(ctx, tx, r, s.now().Add(leaseTerm))
 	if err != nil || found.standing == ended {
 		return balanceapi.Lease{}, err
@@ -103,11 +90,11 @@ func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseReques
 	var fresh money.Micros
 	switch {
 	case gone:
-	case free >= need && others == 0 && recalls == 0:
+	case free >= need && others == 0 && !asking.Begun():
 		fresh = min(free, want)
 	case free >= need:
 		fresh = max(need, min(free-free/2, want))
-	case others > 0 && recalls < maxRecalls:
+	case !asking.InVain(int64(others)):
 		return balanceapi.Lease{}, errElsewhere
 	}
 	lease.Granted += fresh

@@ -26,6 +26,7 @@ type customer struct {
 	rate       limit.Pace            // of this gateway alone
 	bucket     *limit.Bucket         // of the rate that gateways share; nil: it has not called
 	wallet     *wallet               // nil: none
+	leaving    chan struct{}         // closed when the lease of the wallet before has been given back; nil: none is
 	raises     uint64                // grows when the balance does
 	allowances map[string]*allowance // by name; nil: none
 	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none

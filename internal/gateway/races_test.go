@@ -187,6 +187,26 @@ func TestAnOpeningThatIsNotAnsweredIsGivenBack(t *testing.T) {
 	s.wantBalance(0)
 }
 
+func TestALeaseOnItsWayBackIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(20_000)
+	key := s.key(nil)
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	closing, closed := make(chan struct{}), make(chan struct{})
+	s.set(func() { s.closing = func() { close(closing); time.Sleep(100 * time.Millisecond) } })
+	go func() {
+		defer close(closed)
+		if err := s.gateway.OnRecall(s.t.Context(), customer, "gw_other"); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-closing
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	<-closed
+	s.wantBalance(0)
+}
+
 func TestAnAnswerThatGetsLostTakesNoAllowanceWithIt(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))

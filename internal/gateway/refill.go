@@ -78,6 +78,9 @@ func (s *Service) refillMoney(ctx context.Context, c *customer, price money.Micr
 // lease has ended, or when a return has overtaken the request.
 func (s *Service) leaseMoney(ctx context.Context, c *customer, price, want money.Micros) error {
 	for range maxRequests {
+		if err := c.awaitReturn(ctx); err != nil {
+			return unavailable(err)
+		}
 		c.mu.Lock()
 		w, raises := c.purse(), c.raises
 		r := w.request()
@@ -159,6 +162,7 @@ func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 	if !taken || lease == "" {
 		return taken, nil
 	}
+	defer c.hasLeft()
 	if err := s.recorder.flush(ctx); err != nil {
 		c.putBack(w)
 		return true, err

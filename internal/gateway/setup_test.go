@@ -66,10 +66,11 @@ type door struct {
 	changes []keysapi.Change
 	asked   atomic.Int64 // how often it has, and was answered
 
-	ahead  atomic.Int64 // of the house's clock, in nanoseconds
-	leases atomic.Int64 // how often balance was asked for a lease, and has decided
-	leased func()       // called once, after balance has decided on a lease and before the gateway hears of it
-	lose   int          // so many answers of balance and usage to requests for leases get lost
+	ahead   atomic.Int64 // of the house's clock, in nanoseconds
+	leases  atomic.Int64 // how often balance was asked for a lease, and has decided
+	leased  func()       // called once, after balance has decided on a lease and before the gateway hears of it
+	closing func()       // called once, before a lease is closed
+	lose    int          // so many answers of balance and usage to requests for leases get lost
 }
 
 const customer = "cus_a"
@@ -208,6 +209,17 @@ func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (balance
 		return balanceapi.Lease{}, fault.New(fault.Unavailable, "no answer")
 	}
 	return lease, err
+}
+
+func (b toldLate) CloseLease(ctx context.Context, leaseID string) error {
+	b.door.mu.Lock()
+	happens := b.door.closing
+	b.door.closing = nil
+	b.door.mu.Unlock()
+	if happens != nil {
+		happens()
+	}
+	return b.Service.CloseLease(ctx, leaseID)
 }
 
 // untold is usage with answers that get lost.

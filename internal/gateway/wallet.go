@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"m3o/internal/balance/balanceapi"
@@ -81,7 +82,7 @@ func (c *customer) unanswered(r balanceapi.LeaseRequest) {
 }
 
 // takeWallet takes the wallet out, and names the lease that is to be given back with it,
-// if any. It reports false when calls are paid from it, or it is just being opened.
+// if any; then hasLeft must follow. It reports false when calls are paid from it, or it is just being opened.
 func (c *customer) takeWallet() (w *wallet, lease string, taken bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,14 +90,41 @@ func (c *customer) takeWallet() (w *wallet, lease string, taken bool) {
 	switch {
 	case w == nil:
 		return nil, "", true
-	case w.lease != "" && w.holds > 0, w.asking:
+	case w.lease != "" && w.holds > 0, w.asking, c.leaving != nil:
 		return nil, "", false
 	}
-	c.wallet = nil
-	if w.lease == "" {
-		return w, w.asked, true
+	if lease = w.lease; lease == "" {
+		lease = w.asked
 	}
-	return w, w.lease, true
+	if c.wallet = nil; lease != "" {
+		c.leaving = make(chan struct{})
+	}
+	return w, lease, true
+}
+
+// hasLeft says that the lease of the wallet that was taken has been given back, or not.
+func (c *customer) hasLeft() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.leaving)
+	c.leaving = nil
+}
+
+// awaitReturn waits while a lease is on its way back: until it has come, balance has
+// nothing to lease for those who call again already.
+func (c *customer) awaitReturn(ctx context.Context) error {
+	c.mu.Lock()
+	leaving := c.leaving
+	c.mu.Unlock()
+	if leaving == nil {
+		return nil
+	}
+	select {
+	case <-leaving:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // putBack puts a wallet back that could not be given back, unless there is a new one.

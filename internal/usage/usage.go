@@ -21,6 +21,7 @@ import (
 	"m3o/internal/fault"
 	"m3o/internal/money"
 	"m3o/internal/page"
+	"m3o/internal/recall"
 	"m3o/internal/usage/usageapi"
 	"m3o/pkg/events/proto/requests"
 )
@@ -284,14 +285,6 @@ func endpointPath(endpoint string) string {
 	return strings.ToLower(name)
 }
 
-// How often other holders are asked for what one lacks, and how long is waited after the
-// first time, then four times as long each: what they give back may be taken by another
-// before it gets there, and what they were just granted may still be on its way to them.
-const (
-	maxRecalls  = 4
-	recallPause = 2 * time.Millisecond
-)
-
 // errElsewhere says that others hold some of the allowance.
 var errElsewhere = errors.New("other gateways hold a part of the allowance")
 
@@ -303,9 +296,9 @@ func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (leas
 	case r.Want <= 0:
 		return lease, fault.BadField("want", "must be above zero")
 	}
-	for recalls, pause := 0, recallPause; ; recalls, pause = recalls+1, 4*pause {
+	for asking := (recall.Asking{}); ; {
 		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-			lease, err = s.leaseQuota(ctx, tx, r, recalls)
+			lease, err = s.leaseQuota(ctx, tx, r, &asking)
 			return err
 		})
 		switch {
@@ -314,24 +307,18 @@ func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (leas
 		case !errors.Is(err, errElsewhere):
 			return usageapi.QuotaLease{}, err
 		}
+		if err := asking.Next(ctx); err != nil {
+			return usageapi.QuotaLease{}, err
+		}
 		if err := s.trigger.OnQuotaRecall(ctx, r.CustomerID, r.Name, r.Holder).Err(); err != nil {
 			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "allowance", r.Name, "error", err)
-		}
-		if recalls == 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return usageapi.QuotaLease{}, ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 }
 
 // leaseQuota grants what is left, errElsewhere if that is nothing and others may have
-// some. Of what several want, one leaves half to the others. recalls is how often those
-// have been asked to give back.
-func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, recalls int) (usageapi.QuotaLease, error) {
+// some. Of what several want, one leaves half to the others.
+func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaRequest, asking *recall.Asking) (usageapi.QuotaLease, error) {
 	now := s.now()
 	_, monthEnd := monthTimes(now)
 	lease := usageapi.QuotaLease{Expires: now.Add(quotaTTL).Truncate(time.Microsecond)}
@@ -353,11 +340,11 @@ func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaReq
 	}
 	left := max(r.Limit-used, 0)
 	switch {
-	case left == 0 && others > 0 && recalls < maxRecalls:
+	case left == 0 && !asking.InVain(others):
 		return usageapi.QuotaLease{}, errElsewhere
 	case left == 0:
 		return lease, nil
-	case others > 0 || recalls > 0:
+	case others > 0 || asking.Begun():
 		left -= left / 2
 	}
 	lease.ID, lease.Granted = r.LeaseID, min(r.Want, left)

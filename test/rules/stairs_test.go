@@ -26,7 +26,7 @@ const (
 // leafRooms import at most each other.
 var leafRooms = []string{
 	"internal/fault", "internal/money", "internal/id", "internal/auth", "internal/page", "internal/frame", "internal/problem", "internal/config", "internal/ticker",
-	"internal/locale", "internal/identity", "internal/carry", "internal/expiry",
+	"internal/locale", "internal/identity", "internal/carry", "internal/expiry", "internal/recall",
 }
 
 // stairs are the rooms from the bottom to the top.
@@ -35,6 +35,7 @@ var stairs = []room{
 	{"internal/money", nil, "an amount means the same everywhere, so it leans on nothing"},
 	{"internal/carry", nil, "a context carries anything, so it knows nothing of it"},
 	{"internal/expiry", nil, "any context ends, so it knows nothing of what is done in it"},
+	{"internal/recall", nil, "whatever is shared is asked for alike, so it knows nothing of it"},
 	{"internal/id", []string{"internal/carry"}, "ids are made everywhere, so their package leans on next to nothing"},
 	{"internal/auth", []string{"internal/carry", "internal/fault"}, "who is calling is asked in every layer, so it knows none"},
 	{"internal/page", []string{"internal/fault"}, "every list is paged, so it knows none"},

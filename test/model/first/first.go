@@ -36,8 +36,9 @@ func New(d Deps) (*Service, error) {
 
 // Look says what arrives here, and then there.
 func (s *Service) Look(ctx context.Context) (sights []firstapi.Sight, err error) {
+	here := thirdapi.See(ctx, s.Now, s.Replica().Host)
 	there, err := s.Second.Look(ctx)
-	return append([]firstapi.Sight{thirdapi.See(ctx, s.Now, s.Replica().Host)}, there...), err
+	return append([]firstapi.Sight{here}, there...), err
 }
 
 // Fail fails as third does.

@@ -3,9 +3,9 @@
 package first
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "48151329bb69"
+const Version = "5e51496d6c73"
 
 //m3o:reads test/model/third/thirdapi
 //m3o:type Sight=m3o/test/model/third/thirdapi
 //m3o:docs Fail=698679e1 Look=cb9e394c Nest=19026062 NestAll=96e3d803
-//m3o:made 8b601204b1fd0ff16553a34b61667241
+//m3o:made 36c5e3aacabedaa47c5e7504dce2ef2b

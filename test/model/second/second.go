@@ -34,8 +34,9 @@ func New(d Deps) (*Service, error) {
 
 // Look says what arrives here, and then there.
 func (s *Service) Look(ctx context.Context) (sights []secondapi.Sight, err error) {
+	here := thirdapi.See(ctx, s.Now, s.Replica().Host)
 	there, err := s.Third.Look(ctx)
-	return append([]secondapi.Sight{thirdapi.See(ctx, s.Now, s.Replica().Host)}, there...), err
+	return append([]secondapi.Sight{here}, there...), err
 }
 
 // Fail fails as third does.

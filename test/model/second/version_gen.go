@@ -3,9 +3,9 @@
 package second
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "76bcfda7535a"
+const Version = "15a038470616"
 
 //m3o:reads test/model/third/thirdapi
 //m3o:type Sight=m3o/test/model/third/thirdapi
 //m3o:docs Fail=698679e1 Look=cb9e394c Relay=472d6693
-//m3o:made f756b83f66dc2da8554c1af981f50a05
+//m3o:made 5ea63d7502798c88b8456628b195d7b3
