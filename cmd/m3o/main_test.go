@@ -93,7 +93,7 @@ func TestWhatIsWrongIsOneSentence(t *testing.T) {
 		"PortInUse":         {[]string{"--listen=" + port.Addr().String()}, nil, 1, "is in use by another program"},
 		"NoPostgres":        {[]string{free, "--db=postgres://127.0.0.1:1/m3o", "--patience=100ms", "--log=error"}, nil, 1, "Postgres was not there for 100ms: cannot reach the database"},
 		"NoPostgresByEnv":   {[]string{free}, []string{"M3O_DB=postgres://127.0.0.1:1/m3o", "M3O_PATIENCE=100ms", "M3O_LOG=error"}, 1, "cannot reach the database"},
-		"NoPatience":        {[]string{free, "--patience=0s"}, nil, 1, "--patience 0s: give a time"},
+		"NoPatience":        {[]string{free, "--patience=-1s"}, nil, 1, "--patience -1s: give a time"},
 		"NotPostgres":       {[]string{free, "--db=mysql://x"}, nil, 1, "--db takes a postgres:// URL"},
 		"BadDirectory":      {[]string{free, "--data=" + filepath.Join(file, "data")}, nil, 1, "cannot be made"},
 		"BadLog":            {[]string{free, "--log=loud"}, nil, 1, "--log loud"},

@@ -57,7 +57,7 @@ type serveCmd struct {
 	Bus           string        `default:"memory" env:"M3O_BUS" placeholder:"URL" help:"Transport between services: memory, where all are in this process, or nats:// or tls:// URLs with commas between."`
 	Redis         string        `env:"M3O_REDIS" placeholder:"URL" help:"redis:// URL under which several gateways share their rate limits; without it each has its own."`
 	Name          string        `env:"M3O_NAME" placeholder:"NAME" help:"Name of this process in logs, in metrics and on the bus; by default the machine's, with the port."`
-	Patience      time.Duration `default:"1m" env:"M3O_PATIENCE" placeholder:"TIME" help:"How long the start waits for Postgres, for NATS and for services of other processes, for each so long."`
+	Patience      time.Duration `env:"M3O_PATIENCE" placeholder:"TIME" help:"How long the start waits for Postgres, for NATS and for services of other processes, for each so long; by default a minute with --bus nats://…, and not at all without."`
 	Config        string        `env:"M3O_CONFIG" placeholder:"FILE" help:"YAML file of service: {property: value}; M3O_<SERVICE>_<PROPERTY> overrides it."`
 	JournalSync   string        `default:"none" enum:"none,interval,always" env:"M3O_JOURNAL_SYNC" placeholder:"WHEN" help:"When served calls are on the disk: none (they outlive the process), interval (ten times a second) or always (before each answer)."`
 	NoDemo        bool          `env:"M3O_NO_DEMO" help:"Make no demo customer on the first start."`
@@ -95,7 +95,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Patience <= 0 {
+	if c.Patience < 0 {
 		return fmt.Errorf("--patience %s: give a time such as 30s", c.Patience)
 	}
 	config.Patience = c.Patience

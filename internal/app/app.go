@@ -50,7 +50,7 @@ type Config struct {
 	Secret string
 
 	// Patience is how long the start waits for Postgres, for NATS and for services of other processes, which may have been
-	// started at the same moment: for each so long. 0: a minute.
+	// started at the same moment: for each so long. 0: a minute where there are other processes, else not at all.
 	Patience time.Duration
 
 	Transport Transport // in place of Bus, for tests

@@ -90,7 +90,7 @@ func (a *App) awaitDB(ctx context.Context) (err error) {
 			g.reached(a.db.Ping)
 			return nil
 		}
-		if !db.IsAway(err) {
+		if !db.IsAway(err) || !a.split && a.config.Patience == 0 { // alone nothing is started with it: whoever starts it wants to know
 			return err
 		}
 		if ctx.Err() == nil { // else it says no more than that

@@ -91,6 +91,7 @@ func begin(t *testing.T, change func(*app.Config)) *start {
 	s := &start{t: t, log: &slow{}, ended: make(chan error, 1)}
 	s.config = app.Config{
 		Listen: closedAddress(t), Data: t.TempDir(), NoDemo: true, Log: slog.New(slog.NewTextHandler(s.log, nil)), Now: func() time.Time { return time.Now().UTC() },
+		Patience: time.Minute,
 	}
 	change(&s.config)
 	go func() {
