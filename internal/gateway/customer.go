@@ -27,6 +27,7 @@ type customer struct {
 	bucket     *limit.Bucket         // of the rate that gateways share; nil: it has not called
 	wallet     *wallet               // nil: none
 	leaving    chan struct{}         // closed when the lease of the wallet before has been given back; nil: none is
+	unclosed   string                // a lease that was to be closed, and may not be: that was not answered; empty: none
 	raises     uint64                // grows when the balance does
 	allowances map[string]*allowance // by name; nil: none
 	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none

@@ -187,6 +187,20 @@ func TestAnOpeningThatIsNotAnsweredIsGivenBack(t *testing.T) {
 	s.wantBalance(0)
 }
 
+func TestALeaseThatCouldNotBeClosedIsClosedBeforeTheNext(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(20_000)
+	key := s.key(nil)
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	s.set(func() { s.lose = 1 })
+	if err := s.gateway.OnRecall(t.Context(), customer, "gw_other"); err == nil {
+		t.Error("the recall was answered")
+	}
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	s.wantBalance(0)
+}
+
 func TestALeaseOnItsWayBackIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))

@@ -81,6 +81,9 @@ func (s *Service) leaseMoney(ctx context.Context, c *customer, price, want money
 		if err := c.awaitReturn(ctx); err != nil {
 			return unavailable(err)
 		}
+		if err := s.closeLeft(ctx, c); err != nil {
+			return err
+		}
 		c.mu.Lock()
 		w, raises := c.purse(), c.raises
 		r := w.request()
@@ -168,11 +171,28 @@ func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 		return true, err
 	}
 	err := s.balance.CloseLease(ctx, lease)
+	if err != nil {
+		c.remain(lease)
+	}
 	if err != nil && w.lease == "" {
-		s.log.Warn("a lease that may have been opened is left to its end", "lease", lease, "error", err)
+		s.log.Warn("a lease that may have been opened is not closed yet", "lease", lease, "error", err)
 		err = nil
 	}
 	return true, err
+}
+
+// closeLeft closes a lease of which it is not known whether it has been closed: what is on it
+// can be leased again after that.
+func (s *Service) closeLeft(ctx context.Context, c *customer) error {
+	lease := c.left()
+	if lease == "" {
+		return nil
+	}
+	if err := s.balance.CloseLease(ctx, lease); err != nil {
+		c.remain(lease)
+		return err
+	}
+	return nil
 }
 
 // giveBackUnused gives back what no call in flight is paid from, and keeps the lease for

@@ -219,6 +219,9 @@ func (b toldLate) CloseLease(ctx context.Context, leaseID string) error {
 	if happens != nil {
 		happens()
 	}
+	if b.door.loses() {
+		return fault.New(fault.Unavailable, "it does not get there")
+	}
 	return b.Service.CloseLease(ctx, leaseID)
 }
 

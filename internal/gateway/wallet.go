@@ -110,6 +110,21 @@ func (c *customer) hasLeft() {
 	c.leaving = nil
 }
 
+// remain notes a lease that may not be closed. Of two the older one is left to its end.
+func (c *customer) remain(lease string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unclosed = lease
+}
+
+// left takes the lease that may not be closed.
+func (c *customer) left() (lease string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lease, c.unclosed = c.unclosed, ""
+	return lease
+}
+
 // awaitReturn waits while a lease is on its way back: until it has come, balance has
 // nothing to lease for those who call again already.
 func (c *customer) awaitReturn(ctx context.Context) error {

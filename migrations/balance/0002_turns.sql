@@ -9,7 +9,7 @@ CREATE TABLE ledger_leases_with_turns (
     amount      BIGINT NOT NULL CHECK (amount >= 0),
     posted      BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,
-    turn        BIGINT NOT NULL,
+    turn        BIGINT NOT NULL DEFAULT 0,
     closed      BOOLEAN NOT NULL,
     CHECK (posted >= 0 AND posted <= amount)
 );

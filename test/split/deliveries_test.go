@@ -25,7 +25,7 @@ func (d *deployment) deliveries(t *testing.T, m *market) {
 	}
 	facts := overhear(t, conn, js)
 	l := d.begin(t)
-	eventually(t, recoveryLimit, "the poor shopper to spend everything", func() bool { return l.poor.count() >= poorCalls })
+	eventually(t, spendLimit, "the poor shopper to spend everything", func() bool { return l.poor.count() >= poorCalls })
 	l.stop()
 	d.check(t, m, l.rich, l.poor)
 	all := facts()

@@ -9,8 +9,12 @@ import (
 	"m3o/test/split/proxy"
 )
 
-// recoveryLimit is how long the system may take, when a fault is over, until every gateway serves, money can be paid in,
-// and the last of a customer's credit can be spent.
+// spendLimit is how long a customer with little may take, when a fault is over, to spend all of it: a hundred calls, while
+// others call as well, on whatever machine.
+const spendLimit = 90 * time.Second
+
+// recoveryLimit is how long the system may take, when a fault is over, until every gateway serves and money can be paid
+// in.
 const recoveryLimit = 30 * time.Second
 
 // How long faults last.
@@ -171,7 +175,7 @@ func (d *deployment) strike(t *testing.T, m *market, f fault) {
 	recovery := time.Since(over)
 	last(t, afterwards)
 	call, deposit := l.longestGaps()
-	eventually(t, recoveryLimit, "the poor shopper to spend everything", func() bool { return l.poor.count()+l.poor.lost() >= poorCalls })
+	eventually(t, spendLimit, "the poor shopper to spend everything", func() bool { return l.poor.count()+l.poor.lost() >= poorCalls })
 	spent := time.Since(over)
 	l.stop()
 	row := d.outcome(t, f.name, m, l)

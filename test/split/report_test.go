@@ -127,7 +127,7 @@ subscriptions have heard of it. What a killed process had reserved and not order
 // write writes the figures as Markdown.
 func (o *outcomes) write(file string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, preface, callers, pace, poorCalls, pace, recoveryLimit)
+	fmt.Fprintf(&text, preface, callers, pace, poorCalls, pace, spendLimit)
 	for _, of := range []topology{oneProcess, twoGateways, restTwice, eachAlone} {
 		fmt.Fprintf(&text, heading, strings.ToUpper(of.name[:1])+of.name[1:])
 		for _, r := range o.all {

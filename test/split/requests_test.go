@@ -53,7 +53,7 @@ func (d *deployment) repeatedRequests(t *testing.T, m *market) {
 	retold := d.retell(t)
 	begun, before := time.Now(), l.rich.count()
 	eventually(t, startLimit, "calls at every gateway", func() bool { return l.rich.count() > before+20*callers && l.worksSince(begun) })
-	eventually(t, recoveryLimit, "the poor shopper to spend everything", func() bool { return l.poor.count() >= poorCalls })
+	eventually(t, spendLimit, "the poor shopper to spend everything", func() bool { return l.poor.count() >= poorCalls })
 	l.stop()
 	if retold() < callers {
 		t.Errorf("%d requests came twice: this shows nothing", retold())

@@ -96,10 +96,10 @@ func (d *deployment) reconciliation(t *testing.T, m *market) {
 		length = 20 * time.Second
 	}
 	last(t, length)
-	if !within(t.Context(), recoveryLimit, func() bool { return l.poor.count() >= poorCalls }) {
+	if !within(t.Context(), spendLimit, func() bool { return l.poor.count() >= poorCalls }) {
 		_, _, others := l.poor.figures()
 		t.Fatalf("of %d calls that the poor shopper can pay %d were served within %v; the others: %s; its leases:\n%s",
-			poorCalls, l.poor.count(), recoveryLimit, others, d.leases(t, l.poor))
+			poorCalls, l.poor.count(), spendLimit, others, d.leases(t, l.poor))
 	}
 	l.stop()
 	if calls, served, others := l.rich.figures(); served != calls || l.rich.retried > 0 {
