@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -63,8 +64,11 @@ func (s *Service) admit(w http.ResponseWriter, r *http.Request, a *admission) er
 	if !k.allows(a.endpoint.scope) {
 		return refused("Insufficient privileges")
 	}
-	tier, err := s.tierOf(ctx, k.customer)
-	if err != nil {
+	tier, err := s.tierOf(ctx, k.customer, a.at)
+	switch {
+	case errors.Is(err, errForgotten):
+		return s.admit(w, r, a)
+	case err != nil:
 		return err
 	}
 	if err := s.admitRate(ctx, a, tier.Rate); err != nil {
@@ -213,11 +217,20 @@ func (s *Service) takeMoney(ctx context.Context, c *customer, price money.Micros
 	return "", unavailable(nil)
 }
 
-// tierOf is the customer's tier, asked for once until it changes.
-func (s *Service) tierOf(ctx context.Context, c *customer) (*billingapi.Tier, error) {
+// errForgotten says that a customer was forgotten just before its call, which would leave
+// what it leases with nobody. Its keys are unknown now, and read again.
+var errForgotten = errors.New("the customer is forgotten")
+
+// tierOf is the customer's tier, asked for once until it changes. From here on the customer
+// is not forgotten for a while.
+func (s *Service) tierOf(ctx context.Context, c *customer, now time.Time) (*billingapi.Tier, error) {
 	c.mu.Lock()
-	tier, epoch := c.tier, c.tierEpoch
+	tier, epoch, gone := c.tier, c.tierEpoch, c.gone
+	c.used = now.UnixNano()
 	c.mu.Unlock()
+	if gone {
+		return nil, errForgotten
+	}
 	for tier == nil {
 		found, err := s.billing.TierOf(auth.AsService(ctx, Host), c.id)
 		if err != nil {

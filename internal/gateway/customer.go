@@ -27,12 +27,13 @@ type customer struct {
 	bucket     *limit.Bucket         // of the rate that gateways share; nil: it has not called
 	wallet     *wallet               // nil: none
 	leaving    chan struct{}         // closed when the lease of the wallet before has been given back; nil: none is
-	unclosed   string                // a lease that was to be closed, and may not be: that was not answered; empty: none
+	unclosed   []string              // leases that were to be closed, and may not be: that was not answered
 	raises     uint64                // grows when the balance does
 	allowances map[string]*allowance // by name; nil: none
 	retired    map[string]*allowance // by lease: no longer used, but by calls in flight; nil: none
 	asked      map[string]string     // by name: the lease of an allowance that was asked for and is not known to be there; nil: none
 	used       int64                 // the last admission, in Unix nanoseconds
+	gone       bool                  // forgotten: its calls are another's, see tierOf
 }
 
 // allowance is the gateway's part of a monthly allowance.
@@ -73,8 +74,10 @@ func (c *customers) peek(id string) *customer { return c.byID.load(id) }
 func (c *customers) each(visit func(*customer)) { c.byID.each(visit) }
 
 // forget forgets a customer. Its keys become unknown after it: a key that is read
-// meanwhile either finds a new customer or is unknown again (see readKey).
+// meanwhile either finds a new customer or is unknown again (see readKey), and a call that
+// has found it already looks again (see tierOf). It is called with mu held.
 func (c *customers) forget(gone *customer) {
+	gone.gone = true
 	c.byID.remove(gone.id, gone)
 	gone.keys.Add(1)
 }

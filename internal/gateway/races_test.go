@@ -316,6 +316,43 @@ func TestQuietCustomersAreForgottenAndTheirKeysStayRevocable(t *testing.T) {
 	want(t, s.call(key, "/v1/demo/free", "{}"), 401, "v1", "Unauthorized")
 }
 
+func TestACustomerIsNotForgottenDuringItsFirstCall(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(20_000)
+	key := s.key(nil)
+	tidy := func() {
+		if err := s.gateway.Tidy(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	s.set(func() { s.tierAsked, s.leased = tidy, tidy })
+	for range 2 {
+		want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	}
+	s.wantBalance(0)
+}
+
+func TestACustomerThatIsForgottenJustBeforeItsCallIsServed(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(20_000)
+	key := s.key(nil)
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	for range 100 {
+		s.ahead.Add(int64(20 * time.Minute))
+		if err := s.gateway.Tidy(t.Context()); err != nil { // gives back
+			t.Fatal(err)
+		}
+		var beside sync.WaitGroup
+		beside.Go(func() { _ = s.gateway.Tidy(t.Context()) })
+		want(t, s.call(key, "/v1/demo/free", "{}"), 200, "", "")
+		beside.Wait()
+	}
+	want(t, s.call(key, "/v1/demo/paid", "{}"), 200, "", "")
+	s.wantBalance(0)
+}
+
 func TestStopIsQuickWhenUsageIsAway(t *testing.T) {
 	t.Parallel()
 	d := dbtest.SQLite(t)

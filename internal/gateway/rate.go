@@ -48,7 +48,6 @@ func (c *customer) takeRate(k *key, tierRate int, now time.Time) limit.Verdict {
 	at := now.UnixNano()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.used = at
 	return limit.Admit(at, &c.rate, tierRate, &k.rate, k.most)
 }
 
@@ -56,7 +55,6 @@ func (c *customer) takeRate(k *key, tierRate int, now time.Time) limit.Verdict {
 func (c *customer) claims(k *key, tierRate int, now time.Time) (tier, key limit.Claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.used = now.UnixNano()
 	if c.bucket == nil && tierRate > 0 {
 		c.bucket = limit.NewBucket(c.id, "")
 	}

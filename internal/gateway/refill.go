@@ -161,6 +161,9 @@ func (s *Service) refillContext(ctx context.Context) (context.Context, context.C
 // giveBack ends the lease of a customer, when no call in flight is paid from it:
 // what was charged on it is recorded first. It reports false when calls are in flight.
 func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
+	if err := s.closeLeft(ctx, c); err != nil {
+		return false, err
+	}
 	w, lease, taken := c.takeWallet()
 	if !taken || lease == "" {
 		return taken, nil
@@ -181,16 +184,14 @@ func (s *Service) giveBack(ctx context.Context, c *customer) (bool, error) {
 	return true, err
 }
 
-// closeLeft closes a lease of which it is not known whether it has been closed: what is on it
-// can be leased again after that.
+// closeLeft closes leases of which it is not known whether they have been closed: what is on
+// them can be leased again after that.
 func (s *Service) closeLeft(ctx context.Context, c *customer) error {
-	lease := c.left()
-	if lease == "" {
-		return nil
-	}
-	if err := s.balance.CloseLease(ctx, lease); err != nil {
-		c.remain(lease)
-		return err
+	for lease := c.left(); lease != ""; lease = c.left() {
+		if err := s.balance.CloseLease(ctx, lease); err != nil {
+			c.remain(lease)
+			return err
+		}
 	}
 	return nil
 }
@@ -304,12 +305,15 @@ func (s *Service) tidy(ctx context.Context, c *customer, now time.Time) error {
 	renew := lease != "" && c.wallet.holds > 0 && c.wallet.expires.Before(now.Add(renewBefore))
 	holding := len(c.allowances) > 0 || len(c.retired) > 0
 	units := c.ending(now.Add(renewBefore))
-	gone := lease == "" && !holding && c.used < now.Add(-forgetAfter).UnixNano()
-	purse := c.wallet != nil
+	purse := c.wallet != nil || len(c.unclosed) > 0
+	open := c.wallet != nil && c.wallet.name() != "" || len(c.unclosed) > 0 || c.leaving != nil
+	gone := !open && !holding && c.used < now.Add(-forgetAfter).UnixNano()
+	if gone {
+		s.customers.forget(c)
+	}
 	c.mu.Unlock()
 	switch {
 	case gone:
-		s.customers.forget(c)
 		return nil
 	case idle && (purse || holding):
 		if returned, err := s.giveBack(ctx, c); err != nil || returned && !holding {

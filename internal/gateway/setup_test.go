@@ -66,11 +66,14 @@ type door struct {
 	changes []keysapi.Change
 	asked   atomic.Int64 // how often it has, and was answered
 
-	ahead   atomic.Int64 // of the house's clock, in nanoseconds
-	leases  atomic.Int64 // how often balance was asked for a lease, and has decided
-	leased  func()       // called once, after balance has decided on a lease and before the gateway hears of it
-	closing func()       // called once, before a lease is closed
-	lose    int          // so many answers of balance and usage to requests for leases get lost
+	late      sync.WaitGroup // requests that get there yet
+	ahead     atomic.Int64   // of the house's clock, in nanoseconds
+	leases    atomic.Int64   // how often balance was asked for a lease, and has decided
+	leased    func()         // called once, after balance has decided on a lease and before the gateway hears of it
+	tierAsked func()         // called once, before billing says a tier
+	closing   func()         // called once, before a lease is closed
+	lose      int            // so many answers of balance and usage to requests for leases get lost
+	fate      func() fate    // of each request to balance and usage; nil: it is answered
 }
 
 const customer = "cus_a"
@@ -158,6 +161,13 @@ func (s *door) open() {
 	})
 	tiers.TierOfCalls(func(context.Context, string) (billingapi.Tier, error) {
 		s.mu.Lock()
+		happens := s.tierAsked
+		s.tierAsked = nil
+		s.mu.Unlock()
+		if happens != nil {
+			happens()
+		}
+		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.down["billing"] {
 			return billingapi.Tier{}, fault.New(fault.Unavailable, "billing is away")
@@ -195,8 +205,11 @@ type toldLate struct {
 	door *door
 }
 
-func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (balanceapi.Lease, error) {
-	lease, err := b.Service.Lease(ctx, r)
+func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease balanceapi.Lease, err error) {
+	err = b.door.suffer(ctx, func(ctx context.Context) (err error) {
+		lease, err = b.Service.Lease(ctx, r)
+		return err
+	})
 	b.door.leases.Add(1)
 	b.door.mu.Lock()
 	happens := b.door.leased
@@ -222,7 +235,11 @@ func (b toldLate) CloseLease(ctx context.Context, leaseID string) error {
 	if b.door.loses() {
 		return fault.New(fault.Unavailable, "it does not get there")
 	}
-	return b.Service.CloseLease(ctx, leaseID)
+	return b.door.suffer(ctx, func(ctx context.Context) error { return b.Service.CloseLease(ctx, leaseID) })
+}
+
+func (b toldLate) Return(ctx context.Context, leaseID string, turn int64, amount money.Micros) error {
+	return b.door.suffer(ctx, func(ctx context.Context) error { return b.Service.Return(ctx, leaseID, turn, amount) })
 }
 
 // untold is usage with answers that get lost.
@@ -237,6 +254,53 @@ func (u untold) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (usagea
 		return usageapi.QuotaLease{}, fault.New(fault.Unavailable, "no answer")
 	}
 	return lease, err
+}
+
+func (u untold) Record(ctx context.Context, calls []usageapi.Call) (refused []string, err error) {
+	err = u.door.suffer(ctx, func(ctx context.Context) (err error) {
+		refused, err = u.Service.Record(ctx, calls)
+		return err
+	})
+	return refused, err
+}
+
+// fate is what becomes of a request between processes.
+type fate int
+
+const (
+	answered fate = iota
+	slow
+	unheard    // it does not get there
+	unanswered // its answer gets lost
+	late       // it gets there when nobody waits for it any more
+)
+
+// suffer lets a request have its fate.
+func (s *door) suffer(ctx context.Context, request func(context.Context) error) error {
+	s.mu.Lock()
+	decide := s.fate
+	s.mu.Unlock()
+	if decide == nil {
+		return request(ctx)
+	}
+	lost := fault.New(fault.Unavailable, "no answer")
+	switch decide() {
+	case slow:
+		time.Sleep(5 * time.Millisecond)
+		return request(ctx)
+	case unheard:
+		return lost
+	case unanswered:
+		_ = request(ctx)
+		return lost
+	case late:
+		s.late.Go(func() {
+			time.Sleep(10 * time.Millisecond)
+			_ = request(context.WithoutCancel(ctx))
+		})
+		return lost
+	}
+	return request(ctx)
 }
 
 // loses says whether an answer gets lost.

