@@ -21,6 +21,7 @@ import (
 	"m3o/internal/fault"
 	"m3o/internal/money"
 	"m3o/internal/page"
+	"m3o/internal/recall"
 	"m3o/internal/usage/usageapi"
 	"m3o/pkg/events/proto/customers"
 )
@@ -51,6 +52,7 @@ type Service struct {
 	now       func() time.Time
 	customers customersapi.Service
 	usage     usageapi.Service
+	askings   recall.Askings // of the other gateways, by customer
 }
 
 // New makes the service.

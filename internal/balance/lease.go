@@ -42,9 +42,11 @@ func (s *Service) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease b
 	case r.Need < 0 || r.Want < r.Need:
 		return lease, fault.BadField("want", "must be at least need, and need not below zero")
 	}
-	for asking := (recall.Asking{}); ; {
+	asking := s.askings.For(r.CustomerID)
+	defer asking.End()
+	for {
 		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-			lease, err = s.lease(ctx, tx, r, &asking)
+			lease, err = s.lease(ctx, tx, r, asking)
 			return err
 		})
 		switch {
@@ -53,11 +55,13 @@ func (s *Service) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease b
 		case !errors.Is(err, errElsewhere):
 			return balanceapi.Lease{}, err
 		}
-		if err := asking.Next(ctx); err != nil {
+		err = asking.Again(ctx, func(ctx context.Context) {
+			if err := s.trigger.OnRecall(ctx, r.CustomerID, r.Holder).Err(); err != nil {
+				s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "error", err)
+			}
+		})
+		if err != nil {
 			return balanceapi.Lease{}, err
-		}
-		if err := s.trigger.OnRecall(ctx, r.CustomerID, r.Holder).Err(); err != nil {
-			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "error", err)
 		}
 	}
 }
@@ -90,7 +94,7 @@ func (s *Service) lease(ctx context.Context, tx *db.Tx, r balanceapi.LeaseReques
 	var fresh money.Micros
 	switch {
 	case gone:
-	case free >= need && others == 0 && !asking.Begun():
+	case free >= need && others == 0 && !asking.Shared():
 		fresh = min(free, want)
 	case free >= need:
 		fresh = max(need, min(free-free/2, want))

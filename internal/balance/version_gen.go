@@ -3,9 +3,9 @@
 package balance
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "63f1b7bd001a"
+const Version = "29ad0ebad84c"
 
 //m3o:reads internal/money
 //m3o:type Micros=m3o/internal/money
 //m3o:docs Audit=0a26b3b7 CloseExpired=b000f615 CloseLease=de54675a CloseLeases=69d06513 Current=2fdc8f03 Decrement=f6d64710 Increment=5b6b6dbd Lease=7624051c ListAdjustments=3a8b15de ListEntries=15191cfe OnCustomers=57d9a67a OnRequests=7394b6a6 Return=6427710b Transfer=e40ea6ac
-//m3o:made b043fd260f20837fa3772d9198ff9885
+//m3o:made ea60881c72e3cf82eb1b1eebd109f3d3

@@ -4,6 +4,7 @@ package recall
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -11,45 +12,99 @@ import (
 // granted may still be on its way to them. So as long as it moves they are asked again; when
 // it stands still it is in use.
 const (
-	still     = 500 * time.Millisecond
-	patience  = 3 * time.Second // in all: whoever lacks it waits no longer
-	firstWait = 2 * time.Millisecond
-	lastWait  = 50 * time.Millisecond
+	still       = 500 * time.Millisecond
+	stillRounds = 3               // at least, where they take long to answer
+	patience    = 3 * time.Second // in all: whoever lacks it waits no longer
+	firstWait   = 2 * time.Millisecond
+	lastWait    = 50 * time.Millisecond
 )
 
-// Asking is the asking for one who lacks something. Its zero value has asked nobody.
-type Asking struct {
-	rounds        int
-	held          int64
-	stood, waited time.Duration // since that has moved, and in all; what the others take to answer is not counted
-	wait          time.Duration // before the next round
+// Askings are the askings of a process. The zero value has none.
+type Askings struct {
+	mu    sync.Mutex
+	under map[string]int // way, by what is asked for
 }
 
-// Begun says whether the others have been asked.
-func (a *Asking) Begun() bool { return a.rounds > 0 }
+// For begins an asking for something. End must follow.
+func (a *Askings) For(what string) *Asking { return &Asking{all: a, what: what} }
+
+func (a *Askings) count(what string, by int) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n = a.under[what] + by; n == 0 {
+		delete(a.under, what)
+		return 0
+	}
+	if a.under == nil {
+		a.under = map[string]int{}
+	}
+	a.under[what] = n
+	return n
+}
+
+// Asking is the asking for one who lacks something.
+type Asking struct {
+	all  *Askings
+	what string
+
+	rounds       int
+	held         int64
+	unmoved      int // rounds
+	began, moved time.Time
+	wait         time.Duration // before the next round
+}
+
+// Shared says whether somebody lacks the same and has had others asked, or is this one.
+// Who finds some should leave a part of it then: else it would be asked for that at once.
+func (a *Asking) Shared() bool { return a.all.count(a.what, 0) > 0 }
 
 // InVain takes notice of what the others hold, and says whether to ask them again is in vain.
 func (a *Asking) InVain(held int64) bool {
-	if held != a.held {
-		a.held, a.stood = held, 0
+	now := time.Now()
+	switch {
+	case held <= 0:
+		return true
+	case a.rounds == 0:
+		a.held, a.began, a.moved = held, now, now
+		return false
+	case held != a.held:
+		a.held, a.moved, a.unmoved = held, now, 0
+	default:
+		a.unmoved++
 	}
-	return held <= 0 || a.stood >= still || a.waited >= patience
+	return a.unmoved >= stillRounds && now.Sub(a.moved) >= still || now.Sub(a.began) >= patience
 }
 
-// Next waits before they are asked once more, the first time for nothing.
-func (a *Asking) Next(ctx context.Context) error {
-	a.rounds++
-	if a.rounds == 1 {
+// Again has the others asked once more, after a while; the first time at once. It returns
+// an error only when ctx has ended.
+func (a *Asking) Again(ctx context.Context, ask func(context.Context)) error {
+	if a.rounds++; a.rounds == 1 {
+		a.all.count(a.what, 1)
 		a.wait = firstWait
-		return ctx.Err()
+	} else if err := a.rest(ctx); err != nil {
+		return err
 	}
+	within, cancel := context.WithTimeout(ctx, max(patience-time.Since(a.began), still))
+	defer cancel()
+	ask(within)
+	return ctx.Err()
+}
+
+func (a *Asking) rest(ctx context.Context) error {
 	timer := time.NewTimer(a.wait)
 	defer timer.Stop()
-	a.stood, a.waited, a.wait = a.stood+a.wait, a.waited+a.wait, min(4*a.wait, lastWait)
+	a.wait = min(4*a.wait, lastWait)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
 		return nil
+	}
+}
+
+// End ends the asking: whoever lacked something has it, or goes without.
+func (a *Asking) End() {
+	if a.rounds > 0 {
+		a.all.count(a.what, -1)
 	}
 }

@@ -55,6 +55,7 @@ type Service struct {
 	now     func() time.Time
 	billing billingapi.Service
 	durable bool
+	askings recall.Askings // of the other gateways, by customer and allowance
 }
 
 // New makes the service.
@@ -296,9 +297,11 @@ func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (leas
 	case r.Want <= 0:
 		return lease, fault.BadField("want", "must be above zero")
 	}
-	for asking := (recall.Asking{}); ; {
+	asking := s.askings.For(r.CustomerID + " " + r.Name)
+	defer asking.End()
+	for {
 		err := s.db.Tx(db.Relaxed(ctx), func(tx *db.Tx) (err error) {
-			lease, err = s.leaseQuota(ctx, tx, r, &asking)
+			lease, err = s.leaseQuota(ctx, tx, r, asking)
 			return err
 		})
 		switch {
@@ -307,11 +310,13 @@ func (s *Service) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (leas
 		case !errors.Is(err, errElsewhere):
 			return usageapi.QuotaLease{}, err
 		}
-		if err := asking.Next(ctx); err != nil {
+		err = asking.Again(ctx, func(ctx context.Context) {
+			if err := s.trigger.OnQuotaRecall(ctx, r.CustomerID, r.Name, r.Holder).Err(); err != nil {
+				s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "allowance", r.Name, "error", err)
+			}
+		})
+		if err != nil {
 			return usageapi.QuotaLease{}, err
-		}
-		if err := s.trigger.OnQuotaRecall(ctx, r.CustomerID, r.Name, r.Holder).Err(); err != nil {
-			s.log.WarnContext(ctx, "not every gateway has given back what it can", "customer", r.CustomerID, "allowance", r.Name, "error", err)
 		}
 	}
 }
@@ -344,7 +349,7 @@ func (s *Service) leaseQuota(ctx context.Context, tx *db.Tx, r usageapi.QuotaReq
 		return usageapi.QuotaLease{}, errElsewhere
 	case left == 0:
 		return lease, nil
-	case others > 0 || asking.Begun():
+	case others > 0 || asking.Shared():
 		left -= left / 2
 	}
 	lease.ID, lease.Granted = r.LeaseID, min(r.Want, left)

@@ -20,6 +20,7 @@ var ownClock = exceptions{
 	"internal/bus/nats/config.go":            "who opens a bus without a clock has the system's: it tells only how long others have been silent",
 	"internal/expiry/expiry.go":              "a context's deadline is on the system's clock, whatever Now says",
 	"internal/bus/nats/elsewhere.go":         "a context's deadline is on the system's clock, whatever Now says",
+	"internal/recall/recall.go":              "how long others are waited for is on the system's clock, whatever Now says",
 	"internal/rpc/route.go":                  "a context's deadline is on the system's clock, whatever Now says",
 	"internal/rpc/detach.go":                 "a context's deadline is on the system's clock, whatever Now says",
 	"examples/main.go":                       "where the examples' clock is made",
