@@ -437,6 +437,18 @@ func TestWhatADeletedCustomerLeavesIsWrittenOff(t *testing.T) {
 	})
 }
 
+func TestACustomerThatIsDeletedAgainToBeErasedHoldsNobodyUp(t *testing.T) {
+	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
+		ctx := t.Context()
+		credit(t, s, "cus_a", 1000)
+		for range 2 {
+			h.state(t, ctx, customers.EventType_EventTypeDeleted, "cus_a")
+			h.outbox.Delivered(ctx, "customers", "cus_a")
+			want(t, s, "cus_a", 0, 0)
+		}
+	})
+}
+
 func TestADeletedCustomerIsGrantedNothingMore(t *testing.T) {
 	each(t, func(t *testing.T, s balanceapi.Service, h *house) {
 		ctx := t.Context()

@@ -84,8 +84,17 @@ func (s *Service) writeOff(ctx context.Context, customerID string) error {
 		if a.leased > 0 { // of a call that was admitted just before
 			return bus.After(time.Second, fmt.Errorf("%d micro-dollars of deleted customer %s are still leased", a.leased, customerID))
 		}
+		transferID := writeOffID(customerID)
+		switch gone, err := isApplied(ctx, tx, transferID); {
+		case err != nil:
+			return err
+		case gone && a.available == 0 && a.receivable == 0: // deleted again, to be erased
+			return nil
+		case gone: // something has reached the accounts since
+			transferID += ":" + rpc.Event(ctx).ID
+		}
 		_, err = post(ctx, tx, transfer{
-			id: writeOffID(customerID), kind: kindWriteOff, reference: "Account deleted", visible: true, actor: balanceapi.Host, at: s.now(),
+			id: transferID, kind: kindWriteOff, reference: "Account deleted", visible: true, actor: balanceapi.Host, at: s.now(),
 			legs: []leg{
 				{customerID, available, -a.available}, {customerID, receivable, -a.receivable}, {house, breakage, a.available + a.receivable},
 			},
