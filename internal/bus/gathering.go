@@ -130,6 +130,9 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
+// Awaited says that whoever gathers answers waits no longer than the request's time.
+func (w *recorder) Awaited() {}
+
 // Abort implements Aborter.
 func (w *recorder) Abort(r *http.Request, err error) {
 	*w = recorder{}

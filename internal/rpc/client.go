@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -337,6 +338,18 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(b)
+}
+
+// Awaited says that send waits.
+func (w *recorder) Awaited() {}
+
+// copyTo gives the answer to another writer.
+func (w *recorder) copyTo(other http.ResponseWriter) {
+	header := other.Header()
+	clear(header)
+	maps.Copy(header, w.header)
+	other.WriteHeader(w.status)
+	_, _ = w.body.WriteTo(other) // whoever is gone needs no answer
 }
 
 // Abort implements bus.Aborter.

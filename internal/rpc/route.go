@@ -28,11 +28,12 @@ type Route struct {
 }
 
 // Unary makes the route of a function that answers once. In and Out are the
-// generated argument structs.
+// generated argument structs. Whoever asks has an answer when the function's time is
+// over, also of a function that does not heed its context.
 func Unary[In, Out any](f Function, call func(context.Context, *In) (Out, error)) Route {
 	in, out := planOf(reflect.TypeFor[In]()), planOf(reflect.TypeFor[Out]())
 	running := &sync.Map{}
-	return Route{f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Route{f, inTime(f, func(w http.ResponseWriter, r *http.Request) {
 		defer recovered(w, r, f)
 		var args In
 		body, err := in.decode(r, f.Path, reflect.ValueOf(&args).Elem())
@@ -104,6 +105,28 @@ func Web(f Function, handle func(http.ResponseWriter, *http.Request) error) Rout
 			problem.Write(w, r, named(late(r.Context(), err, f), f))
 		}
 	})}
+}
+
+// awaited is a writer behind which somebody waits no longer than the time of the
+// request, whatever the handler does.
+type awaited interface{ Awaited() }
+
+// inTime lets a handler answer in its function's time. It may go on after that, unheard.
+func inTime(f Function, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := w.(awaited); ok || f.Timeout <= 0 {
+			h(w, r)
+			return
+		}
+		ctx, cancel := budget(r.Context(), f.Timeout)
+		defer cancel()
+		answer, err := await(h, &recorder{header: w.Header().Clone()}, r.WithContext(ctx), f)
+		if err != nil {
+			problem.Write(w, r, named(err, f))
+			return
+		}
+		answer.copyTo(w)
+	})
 }
 
 // recovered makes an answer of a panic.

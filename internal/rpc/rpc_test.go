@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"m3o/internal/bus"
@@ -57,6 +58,23 @@ func send(t *testing.T, b bus.Bus, method, target, contentType, body string) *ht
 	w := httptest.NewRecorder()
 	b.Handler("sample").ServeHTTP(w, r)
 	return w
+}
+
+func TestAFunctionThatDoesNotHeedItsTimeIsAnsweredFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := rpc.Function{Service: "slow", Name: "Sleep", Host: "slow", Port: 443, Path: "/sleep", Method: rpc.Any, Queue: "slow", Timeout: time.Second}
+		route := rpc.Unary(f, func(context.Context, *struct{}) (out struct{}, err error) {
+			time.Sleep(time.Minute)
+			return out, nil
+		})
+		began, w := time.Now(), httptest.NewRecorder()
+		route.Handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "https://slow/sleep", nil))
+		if took := time.Since(began); took != time.Second || w.Code != 408 || !strings.Contains(w.Body.String(), "slow.Sleep has not answered in time") {
+			t.Errorf("%d after %v: %s", w.Code, took, w.Body)
+		}
+		time.Sleep(time.Hour) // and it comes to its end
+	})
 }
 
 func TestArgumentsComeFromBodyQueryAndPath(t *testing.T) {

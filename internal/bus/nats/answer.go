@@ -63,6 +63,9 @@ func (w *answer) FlushError() error {
 // Flush is FlushError for handlers that ask in the old way.
 func (w *answer) Flush() { _ = w.FlushError() }
 
+// Awaited says that the caller waits in its own process, and no longer than its time.
+func (w *answer) Awaited() {}
+
 // Hijack says why there is no connection to take over.
 func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, fault.New(fault.Unimplemented, "the caller is in another process: NATS carries requests and answers, and no connection that could be taken over")
