@@ -53,7 +53,7 @@ type serveCmd struct {
 	storeFlags
 	logFlags
 	Listen        string        `default:":8080" env:"M3O_LISTEN" placeholder:"ADDR" help:"Address of the HTTP port."`
-	Services      []string      `default:"all" env:"M3O_SERVICES" placeholder:"LIST" help:"Services that this process runs, such as gateway or keys,customers, or all,-gateway for all but one; m3o services lists them. May be given again."`
+	Services      []string      `default:"all" env:"M3O_SERVICES" sep:"none" placeholder:"LIST" help:"Services that this process runs, such as gateway or keys,customers, or all,-gateway for all but one; m3o services lists them. May be given again."`
 	Bus           string        `default:"memory" env:"M3O_BUS" placeholder:"URL" help:"Transport between services: memory, where all are in this process, or nats:// or tls:// URLs with commas between."`
 	Redis         string        `env:"M3O_REDIS" placeholder:"URL" help:"redis:// URL under which several gateways share their rate limits; without it each has its own."`
 	Name          string        `env:"M3O_NAME" placeholder:"NAME" help:"Name of this process in logs, in metrics and on the bus; by default the machine's, with the port."`
