@@ -9,8 +9,13 @@
 package fault
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"slices"
 	"time"
 )
 
@@ -156,12 +161,36 @@ func (e *Error) Error() string {
 // Unwrap gives the cause to errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Err }
 
-// From finds the fault in err's chain; what holds none is Internal, with err as
-// its cause and a detail that says nothing of it.
+// IsAway says that err, which nobody has made a fault of, comes from something that this
+// process is connected to and that does not answer or takes nobody now, such as a database
+// that is restarted. It is no defect of ours, and passes.
+func IsAway(err error) bool {
+	if _, ok := errors.AsType[*Error](err); ok || errors.Is(err, context.DeadlineExceeded) { // which is a net.Error as well
+		return false
+	}
+	if refusal, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return slices.Contains(takesNobody(), refusal.SQLState())
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+// takesNobody are the states of PostgreSQL in which it is being stopped, has crashed, is
+// starting, or has as many connections as it may (its manual, appendix A).
+func takesNobody() []string { return []string{"57P01", "57P02", "57P03", "53300"} }
+
+// From finds the fault in err's chain; what holds none is Internal, or Unavailable where
+// something is away (IsAway), with err as its cause and a detail that says nothing of it.
 func From(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
+	}
+	if IsAway(err) {
+		return &Error{Code: Unavailable, Detail: "something that this needs does not answer, try again in a moment", RetryAfter: time.Second, Err: err}
 	}
 	return &Error{Code: Internal, Detail: "internal error", Err: err}
 }

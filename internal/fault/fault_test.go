@@ -1,8 +1,13 @@
 package fault_test
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 
 	"m3o/internal/fault"
@@ -32,6 +37,37 @@ func TestWhatIsNotAFaultIsInternalAndSaysNothing(t *testing.T) {
 	}
 	if !errors.Is(f, cause) {
 		t.Error("the log has lost the cause")
+	}
+}
+
+// state is an error of PostgreSQL.
+type state string
+
+func (s state) Error() string    { return "FATAL (SQLSTATE " + string(s) + ")" }
+func (s state) SQLState() string { return string(s) }
+
+func TestWhatIsAwayIsUnavailableAndSaysNothing(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	for name, test := range map[string]struct {
+		err  error
+		away bool
+	}{
+		"NobodyListens":      {refused, true},
+		"BrokenOff":          {io.ErrUnexpectedEOF, true},
+		"BadConnection":      {driver.ErrBadConn, true},
+		"BeingStopped":       {state("57P01"), true},
+		"AlreadyThere":       {state("23505"), false},
+		"Defect":             {errors.New("no such column"), false},
+		"OutOfTime":          {context.DeadlineExceeded, false},
+		"SaidOtherwise":      {fault.Wrap(fault.NotFound, refused, "no such page"), false},
+		"SaidToBeUnexpected": {fault.Wrap(fault.Internal, refused, "internal error"), false},
+	} {
+		err := fmt.Errorf("read customer: %w", test.err)
+		f := fault.From(err)
+		if fault.IsAway(err) != test.away || test.away && (f.Code != fault.Unavailable || f.RetryAfter == 0 || strings.Contains(f.Detail, test.err.Error())) {
+			t.Errorf("%s: away %v, %s %q", name, fault.IsAway(err), f.Code, f.Detail)
+		}
 	}
 }
 

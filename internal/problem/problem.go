@@ -35,7 +35,7 @@ const maxBody = 64 << 10
 const Page = "/problems"
 
 // Write answers with err. Somebody outside sees what is not a fault as "internal
-// error", and Observe tells the edge's log about it. Another service of the house
+// error", or that something is away, and Observe tells the edge's log about it. Another service of the house
 // sees its text, and where the error has been, so that the log of the edge does.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
@@ -63,7 +63,7 @@ func Line(r *http.Request, err error) []byte {
 	if frame.Internal(r.Header) {
 		return Within(err, requestID)
 	}
-	if f.Code == fault.Internal {
+	if f.Code == fault.Internal || fault.IsAway(err) {
 		Observe(r.Context(), err)
 	}
 	return Body(f, requestID)

@@ -167,7 +167,7 @@ func expired(f Function, err error) error {
 // named gives a fault that has no id of its own the function's: "customers.Login".
 func named(err error, f Function) error {
 	found := fault.From(err)
-	if found.Code == fault.Internal || found.ID != "" {
+	if found.Code == fault.Internal || found.ID != "" || fault.IsAway(err) {
 		return err
 	}
 	return fault.Restate(err, f.Host+"."+f.Name)
