@@ -204,6 +204,17 @@ func TestWhatIsOnlyNotThereYetIsAway(t *testing.T) {
 	}
 }
 
+func TestLowerKnowsAllLetters(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		var folded string
+		var none sql.NullString
+		if err := d.QueryRow(t.Context(), `SELECT LOWER($1), LOWER(NULL)`, "ŻÓŁW Ünïcode 🐢").Scan(&folded, &none); err != nil || folded != "żółw ünïcode 🐢" || none.Valid {
+			t.Errorf("%q, %v, %v", folded, none, err)
+		}
+	})
+}
+
 func TestIsUnique(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -3,16 +3,32 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
-	_ "modernc.org/sqlite" // the driver named sqlite
+	"modernc.org/sqlite" // the driver named sqlite
 )
 
 const sqliteReaders = 4
+
+// SQLite's own LOWER knows the 26 letters of English; Postgres's knows all, and a search must find the same on both.
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction("lower", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		switch value := args[0].(type) {
+		case string:
+			return strings.ToLower(value), nil
+		case []byte:
+			return strings.ToLower(string(value)), nil
+		default: // null, and what has no letters
+			return value, nil
+		}
+	})
+}
 
 // openSQLite opens the file twice: one connection that writes, so that writers queue in Go and not on a file lock, and
 // a few that only read and never wait for it (WAL).
