@@ -276,7 +276,8 @@ func (s *Service) forward(w *answer, r *http.Request) {
 			problem.Write(w, r, err)
 			return
 		}
-	} else {
+	}
+	if e.isUpstream() {
 		outbound := &a.key.customer.outbound
 		defer outbound.Add(-1)
 		if outbound.Add(1) > mostOutbound {
@@ -284,9 +285,7 @@ func (s *Service) forward(w *answer, r *http.Request) {
 			return
 		}
 	}
-	if e.Method != "" {
-		out.Method = e.Method
-	}
+	out.Method = cmp.Or(e.Method, http.MethodPost)
 	e.target.serve(w, out, e.path.fill(a.values))
 	w.finish()
 }
@@ -310,8 +309,13 @@ func (s *Service) bound(w http.ResponseWriter, r *http.Request, a *admission) er
 	return limitBody(r, s.BodyLimit())
 }
 
-// takesJSON says whether the target wants query and forms as JSON.
-func (e *endpoint) takesJSON() bool {
-	_, other := e.target.(*upstreamTarget)
-	return !other
+// takesJSON says whether the target wants query and forms as JSON: services do, and whoever is
+// called as in M3O. An HTTP server whose document has methods and paths of its own is asked
+// as that says.
+func (e *endpoint) takesJSON() bool { return e.Method == "" || !e.isUpstream() }
+
+// isUpstream says whether an HTTP server is the target.
+func (e *endpoint) isUpstream() bool {
+	_, is := e.target.(*upstreamTarget)
+	return is
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -162,6 +163,32 @@ func TestABodyThatIsNullIsNoObject(t *testing.T) {
 	want(t, s.call(key, "/v1/demo/typed?a=1", "null"), 400, "v1", "The body is not a JSON object")
 }
 
+func TestAnUpstreamThatIsCalledAsInM3OGetsJSON(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	var got string
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		content, _ := io.ReadAll(r.Body)
+		got = fmt.Sprintf("%s %s %s %s", r.Method, r.URL, r.Header.Get("Content-Type"), content)
+	}))
+	t.Cleanup(upstream.Close)
+	s.offerAt(upstream.URL, publicapiapi.EndpointRoute{Name: "Demo.Typed", Path: "/Typed", Schema: publicapiapi.Schema{"postcode": "string", "count": "integer"}})
+	key := s.key(nil)
+	for name, test := range map[string]struct{ method, query, kind, body, want string }{
+		"Query": {"GET", "?postcode=007&count=2", "", "", `{"count":2,"postcode":"007"}`},
+		"Form":  {"POST", "", "application/x-www-form-urlencoded", "postcode=12345&count=3", `{"count":3,"postcode":"12345"}`},
+		"Both":  {"POST", "?count=2&postcode=1", "application/json", `{"count":4}`, `{"count":4,"postcode":"1"}`},
+		"JSON":  {"POST", "", "application/json", `{ "count": 5 }`, `{ "count": 5 }`},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), test.method, "/v1/demo/typed"+test.query, strings.NewReader(test.body))
+		r.Header.Set("Authorization", "Bearer "+key)
+		r.Header.Set("Content-Type", test.kind)
+		if w := s.do(r); w.Code != 200 || got != "POST /Typed application/json "+test.want {
+			t.Errorf("%s: %d, the upstream got %s", name, w.Code, got)
+		}
+	}
+}
+
 func TestAnUpstreamGetsFormsAsTheyCame(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))
@@ -172,7 +199,7 @@ func TestAnUpstreamGetsFormsAsTheyCame(t *testing.T) {
 		gotKind, gotBody, gotQuery = r.Header.Get("Content-Type"), string(content), r.URL.RawQuery
 	}))
 	t.Cleanup(upstream.Close)
-	s.offerAt(upstream.URL, publicapiapi.EndpointRoute{Name: "Demo.Typed", Path: "/typed", Schema: publicapiapi.Schema{"count": "integer"}})
+	s.offerAt(upstream.URL, publicapiapi.EndpointRoute{Name: "Demo.Typed", Method: http.MethodPost, Pattern: "/typed", Path: "/typed", Schema: publicapiapi.Schema{"count": "integer"}})
 	key := s.key(nil)
 	if w := s.send(key, "/v1/demo/typed?a=1&a=2", kind, bytes.NewReader(body)); w.Code != 200 || gotKind != kind || gotBody != string(body) || gotQuery != "a=1&a=2" {
 		t.Errorf("%d, the upstream got %s?%s: %s", w.Code, gotKind, gotQuery, gotBody)

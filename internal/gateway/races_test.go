@@ -380,8 +380,8 @@ func (s *door) sell(h http.HandlerFunc) {
 	s.set(func() {
 		s.catalogue.Version++
 		s.catalogue.APIs = append(s.catalogue.APIs, publicapiapi.Route{Name: "up", Target: up.URL, Endpoints: []publicapiapi.EndpointRoute{
-			{Name: "Up.Call", Path: "/call", Price: 10_000},
-			{Name: "Up.Brief", Path: "/brief", Price: 10_000, Timeout: 200 * time.Millisecond},
+			{Name: "Up.Call", Method: http.MethodPost, Pattern: "/call", Path: "/call", Price: 10_000},
+			{Name: "Up.Brief", Method: http.MethodPost, Pattern: "/brief", Path: "/brief", Price: 10_000, Timeout: 200 * time.Millisecond},
 		}})
 	})
 	if err := s.gateway.OnCatalogueChanged(s.t.Context()); err != nil {

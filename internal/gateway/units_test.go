@@ -36,11 +36,13 @@ func (s *door) sellUnits(price money.Micros, units publicapiapi.Units, h http.Ha
 	s.answer(h)
 	up := httptest.NewServer(h)
 	s.t.Cleanup(up.Close)
-	for name, target := range map[string]string{"svc": "service:demo", "web": up.URL} {
-		s.publish(publicapiapi.Route{Name: name, Target: target, Endpoints: []publicapiapi.EndpointRoute{
-			{Name: name + ".Call", Path: "/call", Price: price, Units: units},
-		}})
-	}
+	s.publish(publicapiapi.Route{Name: "svc", Target: "service:demo", Endpoints: []publicapiapi.EndpointRoute{
+		{Name: "svc.Call", Path: "/call", Price: price, Units: units},
+	}})
+	s.publish(publicapiapi.Route{Name: "web", Target: up.URL, Endpoints: []publicapiapi.EndpointRoute{
+		{Name: "web.Call", Method: http.MethodPost, Pattern: "/call", Path: "/call", Price: price, Units: units},
+		{Name: "web.Head", Method: http.MethodHead, Pattern: "/call", Path: "/call", Price: price, Units: units},
+	}})
 }
 
 // spent is what the customer has paid since it had so much.
