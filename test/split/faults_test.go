@@ -11,7 +11,7 @@ import (
 
 // spendLimit is how long a customer with little may take, when a fault is over, to spend all of it: a hundred calls, while
 // others call as well, on whatever machine.
-const spendLimit = 90 * time.Second
+const spendLimit = 45 * time.Second
 
 // recoveryLimit is how long the system may take, when a fault is over, until every gateway serves and money can be paid
 // in.
