@@ -3,7 +3,7 @@
 package configurator
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "bce6fc516f77"
+const Version = "66cb4da8ed23"
 
 //m3o:docs List=aa475e94 Refresh=607b5dba Remind=874e4471 Set=e6a20d5a Unset=da3b9afd Values=a8e0a4ab
-//m3o:made 30bc8a481c2d79bd9ca2ccc570c627d2
+//m3o:made b2d670cdd288c33b6ad5271dc58effcc

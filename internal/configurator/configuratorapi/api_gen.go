@@ -90,7 +90,7 @@ type ListOut struct {
 }
 
 func fnList() rpc.Function {
-	return rpc.Function{Service: "configurator", Name: "List", Host: Host, Port: 443, Path: "/list", Method: http.MethodGet, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
+	return rpc.Function{Service: "configurator", Name: "List", Host: Host, Port: 443, Path: "/list", Method: rpc.Any, Queue: Host, Access: rpc.Admin, Timeout: 20 * time.Second}
 }
 
 // RefreshIn are the arguments of Refresh.
