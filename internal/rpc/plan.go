@@ -187,9 +187,22 @@ func badJSON(what string, wanted reflect.Type, err error) *fault.Error {
 		if kind.Field != "" {
 			what += "." + kind.Field
 		}
+		if number, ok := strings.CutPrefix(kind.Value, "number "); ok && isInt(kind.Type) && !strings.ContainsAny(number, ".eE") {
+			least, most := bounds(kind.Type)
+			return fault.Wrap(fault.Invalid, err, "%s must be a whole number between %d and %d, not %s", what, least, most, number)
+		}
 		return fault.Wrap(fault.Invalid, err, "%s must be %s, not a JSON %s", what, jsonKind(kind.Type), kind.Value)
 	}
 	return fault.Wrap(fault.Invalid, err, "%s must be %s", what, jsonKind(wanted))
+}
+
+// bounds are the least and the greatest number of an integer type.
+func bounds(t reflect.Type) (least int64, most uint64) {
+	switch t.Kind() {
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return 0, 1<<t.Bits() - 1
+	}
+	return -1 << (t.Bits() - 1), 1<<(t.Bits()-1) - 1
 }
 
 // jsonKind names a Go type as a caller who writes JSON knows it.
