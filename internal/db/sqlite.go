@@ -16,20 +16,6 @@ import (
 
 const sqliteReaders = 4
 
-// SQLite's own LOWER knows the 26 letters of English; Postgres's knows all, and a search must find the same on both.
-func init() {
-	sqlite.MustRegisterDeterministicScalarFunction("lower", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		switch value := args[0].(type) {
-		case string:
-			return strings.ToLower(value), nil
-		case []byte:
-			return strings.ToLower(string(value)), nil
-		default: // null, and what has no letters
-			return value, nil
-		}
-	})
-}
-
 // openSQLite opens the file twice: one connection that writes, so that writers queue in Go and not on a file lock, and
 // a few that only read and never wait for it (WAL).
 func (d *DB) openSQLite(ctx context.Context, path string) error {
@@ -37,6 +23,7 @@ func (d *DB) openSQLite(ctx context.Context, path string) error {
 		return fmt.Errorf("cannot open the database file %s: %w", path, pathCause(err))
 	}
 	d.dialect = SQLite
+	teachLetters()
 	var err error
 	if d.write, err = openPool(ctx, sqliteDSN(path, "_txlock=immediate"), 1); err != nil {
 		return fmt.Errorf("cannot open the database file %s: %w", path, err)
@@ -51,6 +38,21 @@ func (d *DB) openSQLite(ctx context.Context, path string) error {
 	d.batch.kept = d.kept
 	d.seen = newStatements(d.read)
 	return nil
+}
+
+// teachLetters gives SQLite a LOWER that knows all letters, as that of Postgres does, so that a search finds the same on
+// both. Its own knows the 26 of English. The driver keeps it for the whole program: from the second time on it says so.
+func teachLetters() {
+	_ = sqlite.RegisterDeterministicScalarFunction("lower", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		switch value := args[0].(type) {
+		case string:
+			return strings.ToLower(value), nil
+		case []byte:
+			return strings.ToLower(string(value)), nil
+		default: // null, and what has no letters
+			return value, nil
+		}
+	})
 }
 
 // touch makes the file with its owner's rights only: it holds hashes, tokens and mail addresses. SQLite gives its
