@@ -117,9 +117,10 @@ type Letter struct {
 	Tries int    // how often it was delivered
 }
 
-// Unknown answers every request for host with fault.Unavailable.
-func Unknown(host string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.New(fault.Unavailable, "nobody serves %s at the moment", host))
-	})
+// Unknown answers every request for a host with fault.Unavailable: nobody serves it.
+type Unknown string
+
+// ServeHTTP implements http.Handler.
+func (host Unknown) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, fault.New(fault.Unavailable, "nobody serves %s at the moment", string(host)))
 }

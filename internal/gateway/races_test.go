@@ -406,6 +406,19 @@ func TestACallerCannotTakeItsNameFromTheRequest(t *testing.T) {
 	}
 }
 
+func TestAServiceThatNobodyServesCannotBeReached(t *testing.T) {
+	t.Parallel()
+	s := newDoor(t, dbtest.SQLite(t))
+	s.credit(100_000)
+	s.publish(publicapiapi.Route{Name: "ghost", Target: "service:ghost", Endpoints: []publicapiapi.EndpointRoute{{Name: "Ghost.Call", Path: "/call", Price: 10_000}}})
+	w := s.call(s.key(nil), "/v1/ghost/call", "{}")
+	want(t, w, 502, "v1", "The API could not be reached")
+	if w.Header().Get("Retry-After") != "1" {
+		t.Errorf("%v", w.Header())
+	}
+	s.wantBalance(100_000)
+}
+
 func TestUpstreamFailuresAreNotCharged(t *testing.T) {
 	t.Parallel()
 	s := newDoor(t, dbtest.SQLite(t))

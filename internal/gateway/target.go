@@ -40,7 +40,12 @@ func (t serviceTarget) serve(w http.ResponseWriter, r *http.Request, path string
 	r.URL = &url.URL{Scheme: "https", Host: t.host}
 	setPath(r.URL, path)
 	r.Host, r.RequestURI, r.Method = t.host, "", http.MethodPost
-	t.bus.Handler(t.host).ServeHTTP(w, r)
+	h := t.bus.Handler(t.host)
+	if _, nobody := h.(bus.Unknown); nobody {
+		missingTarget{}.serve(w, r, path)
+		return
+	}
+	h.ServeHTTP(w, r)
 }
 
 // setPath makes an escaped path a URL's.
@@ -65,11 +70,11 @@ func (t *upstreamTarget) serve(w http.ResponseWriter, r *http.Request, path stri
 	t.server.ServeHTTP(w, r)
 }
 
-// missingTarget is an address that this gateway cannot serve.
+// missingTarget is a service that nobody serves, or an address that this gateway cannot.
 type missingTarget struct{}
 
 func (missingTarget) serve(w http.ResponseWriter, r *http.Request, _ string) {
-	problem.Write(w, r, fault.New(fault.BadGateway, "The API could not be reached").WithID("v1"))
+	problem.Write(w, r, fault.New(fault.BadGateway, "The API could not be reached").WithID("v1").After(time.Second))
 }
 
 // upstreams are the HTTP servers behind the catalogue. A server with the same address

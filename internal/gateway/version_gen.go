@@ -3,7 +3,7 @@
 package gateway
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "df99132184bc"
+const Version = "2a32b084dbf5"
 
 //m3o:docs OnBalanceRaised=61c56eb8 OnCatalogueChanged=3d2836fc OnChangedRateMode=7c4e3ecc OnChangedRateTimeout=833273c3 OnChangedRateWhenAway=788c1f30 OnChangedUpstreamNetworks=4ec24fed OnCustomerChanged=8f6dcb27 OnFlush=78c826b5 OnKeysChanged=cc9e40aa OnQuotaRecall=e3e27649 OnRecall=c7ba827d OnTierChanged=faee6836 Tidy=7c8a4dc8
-//m3o:made 5f1d34affdc099561d17be364df5a4dd
+//m3o:made 8ec14145404e4efc6a16285807e5401a
