@@ -10,8 +10,10 @@
 //
 //   - 200: the operation was executed. What failed is in errors, each with extensions.code: UNAUTHENTICATED, FORBIDDEN,
 //     NOT_FOUND, BAD_INPUT (with extensions.field and fields), OUT_OF_STOCK, CONFLICT, UNAVAILABLE (with retry_after,
-//     in seconds, where that is known) or INTERNAL (with the request_id by which the log knows more).
-//   - 422: the document or the variables are not valid, or break a limit. GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED.
+//     in whole seconds, where that is known) or INTERNAL (with the request_id by which the log knows more).
+//   - 422: nothing was executed. GRAPHQL_PARSE_FAILED: this is no document. GRAPHQL_VALIDATION_FAILED: it is not valid, or
+//     breaks a limit. BAD_INPUT: a value, in the document or in the variables, does not fit its type (with field and fields,
+//     as the services name them, where they are known).
 //   - 400, 405, 413, 415: the request is none. BAD_INPUT.
 //
 // Nothing is executed of an operation that is longer than 64 KiB, has more than 1000 selections, or breaks MaxDepth or

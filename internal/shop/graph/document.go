@@ -3,9 +3,15 @@ package graph
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/scanner"
+	"unicode"
+	"unicode/utf8"
+
+	qerrors "github.com/graph-gophers/graphql-go/errors"
 
 	"m3o/internal/fault"
 )
@@ -25,12 +31,21 @@ type operation struct {
 	declared   map[string]typeRef // its variables
 	defaults   map[string]any     // of its variables
 	selections []selection
-	fields     []*field // the same with every fragment in its place, once expand has made them
-	direct     *direct  // how to answer it without the library's executor; nil: not possible
+	fields     []*field       // the same with every fragment in its place, once expand has made them
+	directives []directive    // of all of them
+	uses       map[string]use // of its variables, once they are surveyed
+	direct     *direct        // how to answer it without the library's executor; nil: not possible
+}
+
+// directive is one such as @skip, with its arguments.
+type directive struct {
+	name      string
+	arguments map[string]any
 }
 
 // selection is one of field, spread and selections.
 type selection struct {
+	directives []directive
 	field      *field
 	spread     string      // the name of a fragment
 	selections []selection // of an inline fragment
@@ -56,8 +71,19 @@ const maxNesting = 100
 // errNotRead says that a text is no document, or nested too deep.
 var errNotRead = errors.New("this is no GraphQL document")
 
-// readDocument reads a document. Its error says nothing about the mistake: the library's does.
+// mistake is what the library would let pass, or not name.
+type mistake struct {
+	text string
+	at   qerrors.Location
+}
+
+func (m *mistake) Error() string { return m.text }
+
+// readDocument reads a document. Its error is a mistake, or says nothing about it: the library's does.
 func readDocument(text string) (doc *document, err error) {
+	if i := strings.IndexFunc(text, isControl); i >= 0 {
+		return nil, &mistake{fmt.Sprintf("syntax error: the control character U+%04X may not be in a document", text[i]), locationOf(text, i)}
+	}
 	r := &reader{document: document{fragments: map[string][]selection{}}}
 	r.scanner.Init(strings.NewReader(text))
 	r.scanner.Mode = scanner.ScanIdents | scanner.ScanInts | scanner.ScanFloats | scanner.ScanStrings
@@ -66,7 +92,7 @@ func readDocument(text string) (doc *document, err error) {
 		switch reason := recover().(type) {
 		case nil:
 		case failure:
-			doc, err = nil, errNotRead
+			doc, err = nil, reason.err
 		default:
 			panic(reason)
 		}
@@ -78,6 +104,15 @@ func readDocument(text string) (doc *document, err error) {
 	return &r.document, nil
 }
 
+// isControl says whether a character may not be in a document (GraphQL, section 2.1.1).
+func isControl(c rune) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' }
+
+// locationOf is the line and column of a byte of a text, both from 1.
+func locationOf(text string, i int) qerrors.Location {
+	before := text[:i]
+	return qerrors.Location{Line: 1 + strings.Count(before, "\n"), Column: 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])}
+}
+
 // reader reads a document token by token. What is not as the grammar wants it ends in fail.
 type reader struct {
 	document
@@ -86,10 +121,15 @@ type reader struct {
 	nesting int
 }
 
-// failure is what fail panics with, so that the grammar's functions need not return errors.
-type failure struct{}
+// failure is what fail and refuse panic with, so that the grammar's functions need not return errors.
+type failure struct{ err error }
 
-func (r *reader) fail() { panic(failure{}) }
+func (r *reader) fail() { panic(failure{errNotRead}) }
+
+// refuse is fail for a mistake that begins at a place.
+func (r *reader) refuse(at scanner.Position, format string, args ...any) {
+	panic(failure{&mistake{"syntax error: " + fmt.Sprintf(format, args...), qerrors.Location{Line: at.Line, Column: at.Column}}})
+}
 
 // advance goes to the next token. Commas and comments are none.
 func (r *reader) advance() {
@@ -187,14 +227,32 @@ func (r *reader) declaration(o *operation) {
 	r.take('$')
 	name := r.ident()
 	r.take(':')
-	o.declared[name] = r.typeRef()
+	t := r.typeRef()
 	if r.takes('=') {
-		value := r.value()
-		if _, ok := value.(unread); !ok {
+		t.defaulted = true
+		if value := r.value(); !hasUnread(value) {
 			o.defaults[name] = value
 		}
 	}
+	o.declared[name] = t
 	r.directives()
+}
+
+// hasUnread says whether a literal holds a string that only the library reads.
+func hasUnread(value any) bool {
+	switch value := value.(type) {
+	case unread:
+		return true
+	case []any:
+		return slices.ContainsFunc(value, hasUnread)
+	case map[string]any:
+		for _, of := range value {
+			if hasUnread(of) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *reader) typeRef() (t typeRef) {
@@ -216,12 +274,13 @@ func (r *reader) description() {
 	}
 }
 
-func (r *reader) directives() {
+func (r *reader) directives() (all []directive) {
 	for r.takes('@') {
 		r.document.directives = true
-		r.ident()
-		r.arguments()
+		name := r.ident()
+		all = append(all, directive{name, r.arguments()})
 	}
+	return all
 }
 
 func (r *reader) arguments() map[string]any {
@@ -253,11 +312,11 @@ func (r *reader) selection() selection {
 		f.name = r.ident()
 	}
 	f.arguments = r.arguments()
-	r.directives()
+	directives := r.directives()
 	if r.next == '{' {
 		f.selections = r.selectionSet()
 	}
-	return selection{field: f}
+	return selection{directives: directives, field: f}
 }
 
 func (r *reader) spread() selection {
@@ -267,13 +326,12 @@ func (r *reader) spread() selection {
 	if r.next == scanner.Ident {
 		name := r.ident()
 		if name != "on" {
-			r.directives()
-			return selection{spread: name}
+			return selection{directives: r.directives(), spread: name}
 		}
 		r.ident()
 	}
-	r.directives()
-	return selection{selections: r.selectionSet()}
+	directives := r.directives()
+	return selection{directives: directives, selections: r.selectionSet()}
 }
 
 // value reads a literal as JSON would give it, a variable as variable.
@@ -342,20 +400,25 @@ func (r *reader) block() {
 	}
 }
 
+// number reads a number as GraphQL writes it, which is as JSON does. The scanner reads what Go has.
 func (r *reader) number() any {
-	sign := ""
+	at, sign := r.scanner.Position, ""
 	if r.takes('-') {
 		sign = "-"
 	}
-	text := sign + r.scanner.TokenText()
-	switch r.next {
-	case scanner.Int, scanner.Float:
-		r.advance()
-	default:
+	if r.next != scanner.Int && r.next != scanner.Float {
 		r.fail()
 	}
+	text := sign + r.scanner.TokenText()
+	if after := r.scanner.Peek(); after == '.' || after == '_' || after >= '0' && after <= '9' || unicode.IsLetter(after) {
+		r.refuse(at, "%.60s%c is no number: something must stand between it and what follows", text, after)
+	}
+	if r.scanner.Offset != at.Offset+len(sign) || !json.Valid([]byte(text)) {
+		r.refuse(at, "%.60s is no number of GraphQL: write it in decimal, without leading zeros, with digits on both sides of a point", strings.TrimSpace(text))
+	}
+	r.advance()
 	number, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // one out of range is infinite, and fits no type
 		r.fail()
 	}
 	return number
@@ -373,7 +436,7 @@ func (d *document) operation(name string) (*operation, error) {
 		}
 	}
 	if found == nil {
-		return nil, fault.BadField("operationName", "the document has no operation %q", name)
+		return nil, fault.BadField("operationName", "the document has no operation %.60q", name)
 	}
 	return found, nil
 }

@@ -91,7 +91,7 @@ func TestDefaultsAreReadAsJSONWouldGiveThem(t *testing.T) {
 
 func TestDocumentsAreRememberedAndForgotten(t *testing.T) {
 	t.Parallel()
-	d := newDocuments(graphql.MustParseSchema(schemaText, nil, graphql.UseStringDescriptions()), func(*document, *operation) *direct { return nil })
+	d := newDocuments(graphql.MustParseSchema(schemaText, nil, graphql.UseStringDescriptions()), func(*operation) []misfit { return nil }, func(*document, *operation) *direct { return nil })
 	asked := func(i int) *document {
 		t.Helper()
 		found, errs := d.get(&request{Query: "query Q" + string(rune('a'+i/1000)) + string(rune('a'+i/100%10)) + string(rune('a'+i/10%10)) + string(rune('a'+i%10)) + "{products{id}}"})

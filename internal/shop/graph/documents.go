@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	graphql "github.com/graph-gophers/graphql-go"
@@ -18,48 +20,80 @@ const (
 // remembers good ones: clients send few different ones, with other variables.
 type documents struct {
 	schema  *graphql.Schema
+	survey  func(*operation) []misfit
 	compile func(*document, *operation) *direct
 
 	mu         sync.Mutex
 	young, old map[string]*document
 }
 
-func newDocuments(schema *graphql.Schema, compile func(*document, *operation) *direct) *documents {
-	return &documents{schema: schema, compile: compile, young: map[string]*document{}}
+func newDocuments(schema *graphql.Schema, survey func(*operation) []misfit, compile func(*document, *operation) *direct) *documents {
+	return &documents{schema: schema, survey: survey, compile: compile, young: map[string]*document{}}
 }
 
-// get is the document of a request. It must not be changed. Variables that do not fit it may be an error here, and are
-// one when it is executed.
+// get is the document of a request. It must not be changed. Whether the variables fit it is not looked at.
 func (d *documents) get(r *request) (*document, []*qerrors.QueryError) {
 	text := r.Query
 	if found := d.kept(text); found != nil {
 		return found, nil
 	}
-	read, errs := d.read(text, r.Variables)
+	read, errs := d.read(text)
 	if errs == nil && len(text) <= keptText {
 		d.keep(text, read)
 	}
 	return read, errs
 }
 
-func (d *documents) read(text string, variables map[string]any) (*document, []*qerrors.QueryError) {
+func (d *documents) read(text string) (*document, []*qerrors.QueryError) {
 	if len(text) > maxText {
 		return nil, refused("the document has %d bytes, and %d is the most", len(text), maxText)
 	}
 	read, err := readDocument(text)
-	if errs := d.schema.ValidateWithVariables(text, variables); errs != nil {
-		return nil, errs
+	if found := new(mistake); errors.As(err, &found) {
+		e := refusal(codeParseFailed, found.text)
+		e.Locations = []qerrors.Location{found.at}
+		return nil, []*qerrors.QueryError{e}
 	}
-	if err != nil {
-		return nil, []*qerrors.QueryError{refusal(codeParseFailed, fmt.Sprintf("the document cannot be read, or is nested more than %d deep", maxNesting))}
+	errs := d.check(text)
+	if err != nil && errs == nil {
+		errs = []*qerrors.QueryError{refusal(codeParseFailed, fmt.Sprintf("the document cannot be read, or is nested more than %d deep", maxNesting))}
+	}
+	if err != nil || slices.ContainsFunc(errs, func(e *qerrors.QueryError) bool { return !isOfValue(e) }) {
+		return nil, errs
 	}
 	for _, o := range read.operations {
 		if !read.expand(o) {
 			return nil, refused("the operation has more than %d selections: ask for less at a time", maxSelections)
 		}
+		if misfits := d.survey(o); misfits != nil {
+			return nil, located(o.refusalOf(misfits), errs)
+		}
 		o.direct = d.compile(read, o)
 	}
-	return read, nil
+	return read, errs
+}
+
+// check is what the library finds wrong in a document. The variables are not there yet.
+func (d *documents) check(text string) (errs []*qerrors.QueryError) {
+	for _, e := range d.schema.Validate(text) {
+		if isOfVariable(e) {
+			continue
+		}
+		if len(e.Locations) > 0 && e.Locations[0].Line == 0 { // the scanner did not say where
+			e.Locations = nil
+		}
+		e.Extensions = map[string]any{"code": codeOf(e)}
+		errs = append(errs, e)
+	}
+	return errs
+}
+
+// located is an error at the place where the library has found the same, if it has.
+func located(e *qerrors.QueryError, same []*qerrors.QueryError) []*qerrors.QueryError {
+	if len(same) == 1 {
+		e.Locations = same[0].Locations
+	}
+	return []*qerrors.QueryError{e}
 }
 
 // refused is the error of a document that breaks a limit.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"strings"
 
@@ -66,17 +67,43 @@ func (s *Service) present(ctx context.Context, errs []*qerrors.QueryError) []*qe
 		case e.Extensions["code"] != nil:
 		case e.ResolverError != nil:
 			s.presentFault(ctx, e)
-		case errors.Is(e, qerrors.ErrSyntax):
-			e.Extensions = map[string]any{"code": codeParseFailed}
 		case errors.Is(e, context.DeadlineExceeded):
 			e.Message, e.Extensions = "it took too long to find out what happened", map[string]any{"code": codeUnavailable}
-		case e.Path == nil: // it comes from before the execution
-			e.Extensions = map[string]any{"code": codeInvalid}
+		case e.Rule != "": // the library has refused it before the execution
+			e.Extensions = map[string]any{"code": codeOf(e)}
 		default:
 			s.presentInternal(ctx, e, e)
 		}
 	}
 	return errs
+}
+
+// codeOf is the code of an error that the library has found before the execution.
+func codeOf(e *qerrors.QueryError) string {
+	switch {
+	case errors.Is(e, qerrors.ErrSyntax):
+		return codeParseFailed
+	case isOfValue(e):
+		return codeBadInput
+	}
+	return codeInvalid
+}
+
+// isOfValue says whether a value does not fit its type, by the name of the library's rule.
+func isOfValue(e *qerrors.QueryError) bool {
+	return e.Rule == "ValuesOfCorrectTypeRule" || isOfVariable(e)
+}
+
+// isOfVariable says whether it is that of a variable.
+func isOfVariable(e *qerrors.QueryError) bool { return e.Rule == "VariablesOfCorrectType" }
+
+// withoutSuggestions leaves out the names of the schema that the library suggests.
+func withoutSuggestions(errs []*qerrors.QueryError) {
+	for _, e := range errs {
+		if i := strings.LastIndex(e.Message, " Did you mean "); i >= 0 {
+			e.Message = e.Message[:i]
+		}
+	}
 }
 
 // presentFault states the fault of a resolver.
@@ -103,7 +130,7 @@ func (s *Service) presentFault(ctx context.Context, e *qerrors.QueryError) {
 		e.Extensions["field"], e.Extensions["fields"] = fields[0].Name, fields
 	}
 	if f.RetryAfter > 0 {
-		e.Extensions["retry_after"] = f.RetryAfter.Seconds()
+		e.Extensions["retry_after"] = math.Ceil(f.RetryAfter.Seconds())
 	}
 }
 

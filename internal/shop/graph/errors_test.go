@@ -27,7 +27,7 @@ func TestFaultsHaveCodes(t *testing.T) {
 		{fault.New(fault.NotFound, "no such order"), "no such order", map[string]any{"code": "NOT_FOUND"}},
 		{fault.New(fault.Conflict, "another order has that key"), "another order has that key", map[string]any{"code": "CONFLICT"}},
 		{fault.Wrap(fault.Unavailable, errors.New("dial tcp 10.0.0.1"), "orders is away"), "orders is away", map[string]any{"code": "UNAVAILABLE"}},
-		{fault.New(fault.Limited, "too often").After(1500 * time.Millisecond), "too often", map[string]any{"code": "UNAVAILABLE", "retry_after": 1.5}},
+		{fault.New(fault.Limited, "too often").After(1500 * time.Millisecond), "too often", map[string]any{"code": "UNAVAILABLE", "retry_after": 2.0}},
 		{fmt.Errorf("place: %w", productsapi.NewOutOfStock("prd_1", "Lamp")), "product: Lamp with id: prd_1 is out of stock", map[string]any{"code": "OUT_OF_STOCK"}},
 		{
 			fault.BadField("order_products[1].quantity", "must be at least 1"), "order_products[1].quantity: must be at least 1",

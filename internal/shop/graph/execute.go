@@ -72,6 +72,9 @@ func (a answer) errorList() []byte {
 func (s *Service) prepare(ctx context.Context, r *request) (*operation, answer) {
 	doc, errs := s.documents.get(r)
 	if errs != nil {
+		if !s.Introspection() {
+			withoutSuggestions(errs)
+		}
 		return nil, answer{status: http.StatusUnprocessableEntity, errors: s.present(ctx, errs)}
 	}
 	o, err := doc.operation(r.OperationName)
@@ -79,7 +82,7 @@ func (s *Service) prepare(ctx context.Context, r *request) (*operation, answer) 
 		return nil, refuse(http.StatusUnprocessableEntity, codeInvalid, fault.From(err).Detail)
 	}
 	r.Variables = o.with(r.Variables)
-	errs = s.inputs.misfit(o, r.Variables)
+	errs = s.inputs.hold(o, r.Variables)
 	if errs == nil {
 		errs = s.exceeds(o, r.Variables)
 	}
@@ -143,10 +146,10 @@ func (s *Service) cut(ctx context.Context) answer {
 	return answer{status: http.StatusOK, errors: s.present(ctx, []*qerrors.QueryError{{ResolverError: cause}})}
 }
 
-// answerOf is what the library has made of an operation. When it refuses the variables nothing was executed.
+// answerOf is what the library has made of an operation. What one of its rules refuses was not executed.
 func (s *Service) answerOf(ctx context.Context, made *graphql.Response) answer {
 	a := answer{status: http.StatusOK, errors: s.present(ctx, made.Errors), data: made.Data}
-	if made.Data == nil && a.code() == codeInvalid {
+	if made.Data == nil && len(a.errors) > 0 && a.errors[0].Rule != "" {
 		a.status = http.StatusUnprocessableEntity
 	}
 	return a

@@ -80,7 +80,7 @@ func New(d Deps) (*Service, error) {
 		return nil, fmt.Errorf("make graph: %w", err)
 	}
 	s.shape, s.inputs = newShape(s.schema.AST()), newInputs(s.schema.AST())
-	s.documents = newDocuments(s.schema, compiler{s.shape, s.inputs, panics{d.Log}}.compile)
+	s.documents = newDocuments(s.schema, surveyor{s.shape, s.inputs}.survey, compiler{s.shape, s.inputs, panics{d.Log}}.compile)
 	trigger := graphapi.NewMulticastTrigger(d.Bus)
 	s.news = newNews(func(ctx context.Context, gathered graphapi.News) { s.tell(ctx, trigger, gathered) })
 	s.sockets = sockets{open: map[*socket]struct{}{}, count: func(open int) { s.ObserveSockets(open) }}

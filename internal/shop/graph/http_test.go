@@ -63,13 +63,13 @@ func TestWhatIsNoOperationIsRefused(t *testing.T) {
 		{"NotGraphQL", "POST", "/graphql", `{"query":"{products{id}"}`, "", 422, "GRAPHQL_PARSE_FAILED", "syntax error"},
 		{"NoOperation", "POST", "/graphql", `{"query":"# nothing"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "at least one operation"},
 		{"AnUnknownField", "POST", "/graphql", `{"query":"{nope}"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", `Cannot query field "nope" on type "Query".`},
-		{"AMissingField", "POST", "/graphql", `{"query":"mutation{createProduct(input:{name:\"a\",description:\"b\",price:1}){id}}"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "stock"},
-		{"AnIntTooLarge", "POST", "/graphql", `{"query":"mutation{createProduct(input:{name:\"a\",description:\"b\",price:1,stock:3000000000}){id}}"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "3000000000"},
+		{"AMissingField", "POST", "/graphql", `{"query":"mutation{createProduct(input:{name:\"a\",description:\"b\",price:1}){id}}"}`, "", 422, "BAD_INPUT", "stock"},
+		{"AnIntTooLarge", "POST", "/graphql", `{"query":"mutation{createProduct(input:{name:\"a\",description:\"b\",price:1,stock:3000000000}){id}}"}`, "", 422, "BAD_INPUT", "3000000000"},
 		{"AnUnknownOperation", "POST", "/graphql", `{"query":"query A{products{id}}","operationName":"B"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", `no operation "B"`},
 		{"WhichOperation", "POST", "/graphql", `{"query":"query A{products{id}} query B{products{id}}"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "name one"},
-		{"AMissingVariable", "POST", "/graphql", `{"query":"query($id:ID!){product(id:$id){id}}"}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "id"},
-		{"AVariableOfAnotherType", "POST", "/graphql", `{"query":"query($n:Int){products(first:$n){id}}","variables":{"n":"x"}}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "$n is no Int"},
-		{"AVariableTooLarge", "POST", "/graphql", `{"query":"query($n:Int){products(first:$n){id}}","variables":{"n":3000000000}}`, "", 422, "GRAPHQL_VALIDATION_FAILED", "$n: 3000000000 is no Int"},
+		{"AMissingVariable", "POST", "/graphql", `{"query":"query($id:ID!){product(id:$id){id}}"}`, "", 422, "BAD_INPUT", "id"},
+		{"AVariableOfAnotherType", "POST", "/graphql", `{"query":"query($n:Int){products(first:$n){id}}","variables":{"n":"x"}}`, "", 422, "BAD_INPUT", "$n: is no Int"},
+		{"AVariableTooLarge", "POST", "/graphql", `{"query":"query($n:Int){products(first:$n){id}}","variables":{"n":3000000000}}`, "", 422, "BAD_INPUT", "$n: 3000000000 is no Int"},
 		{"ASubscription", "POST", "/graphql", `{"query":"subscription{orderPlaced{id}}"}`, "", 400, "BAD_INPUT", "graphql-transport-ws"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func (in inputs) fits(o *operation, value any, t typeRef) bool {
 	case unread:
 		return false
 	}
-	return t.list == nil && misfitOf("", value, t.name) == ""
+	return t.list == nil && misfitOf(value, t.name) == ""
 }
 
 func (in inputs) fitsObject(o *operation, object map[string]any, name string) bool {

@@ -20,14 +20,16 @@ const (
 
 // expansion puts every fragment of an operation in its place, as far as the selections reach.
 type expansion struct {
-	fragments map[string][]selection
-	left      int
+	fragments  map[string][]selection
+	left       int
+	directives []directive // of what was met
 }
 
 // expand does that for an operation. False: it has too many selections.
 func (d *document) expand(o *operation) (ok bool) {
 	e := &expansion{fragments: d.fragments, left: maxSelections}
 	o.fields = e.fields(nil, o.selections)
+	o.directives = e.directives
 	return e.left >= 0
 }
 
@@ -37,6 +39,7 @@ func (e *expansion) fields(all []*field, set []selection) []*field {
 		if e.left--; e.left < 0 {
 			return nil
 		}
+		e.directives = append(e.directives, s.directives...)
 		switch {
 		case s.field != nil:
 			s.field.fields = e.fields(nil, s.field.selections)
