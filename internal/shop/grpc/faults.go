@@ -28,7 +28,7 @@ var statements = map[fault.Code]statement{
 	fault.NotFound:        {connect.CodeNotFound, "NOT_FOUND"},
 	fault.BadMethod:       {connect.CodeInvalidArgument, "BAD_INPUT"},
 	fault.Expired:         {connect.CodeDeadlineExceeded, "UNAVAILABLE"},
-	fault.Conflict:        {connect.CodeFailedPrecondition, "CONFLICT"},
+	fault.Conflict:        {connect.CodeAlreadyExists, "CONFLICT"}, // an address or a key that has been taken,
 	fault.Gone:            {connect.CodeNotFound, "NOT_FOUND"},
 	fault.TooLarge:        {connect.CodeInvalidArgument, "BAD_INPUT"},
 	fault.Unprocessable:   {connect.CodeInvalidArgument, "BAD_INPUT"},
@@ -38,7 +38,7 @@ var statements = map[fault.Code]statement{
 	fault.Timeout:         {connect.CodeDeadlineExceeded, "UNAVAILABLE"},
 }
 
-// outOfStock is a Conflict that callers tell apart.
+// outOfStock is a Conflict that callers tell apart: to try again helps only when there is more.
 var outOfStock = statement{connect.CodeFailedPrecondition, "OUT_OF_STOCK"}
 
 // domain is who the reasons belong to.

@@ -250,7 +250,7 @@ func TestEveryFaultHasACode(t *testing.T) {
 		fault.NotFound:        {connect.CodeNotFound, "NOT_FOUND"},
 		fault.BadMethod:       {connect.CodeInvalidArgument, "BAD_INPUT"},
 		fault.Expired:         {connect.CodeDeadlineExceeded, "UNAVAILABLE"},
-		fault.Conflict:        {connect.CodeFailedPrecondition, "CONFLICT"},
+		fault.Conflict:        {connect.CodeAlreadyExists, "CONFLICT"},
 		fault.Gone:            {connect.CodeNotFound, "NOT_FOUND"},
 		fault.TooLarge:        {connect.CodeInvalidArgument, "BAD_INPUT"},
 		fault.Unprocessable:   {connect.CodeInvalidArgument, "BAD_INPUT"},
