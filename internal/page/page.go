@@ -6,6 +6,8 @@ package page
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"hash/crc32"
+	"strings"
 
 	"m3o/internal/fault"
 )
@@ -37,9 +39,17 @@ type Cursor struct {
 // maxID bounds the id of a cursor that somebody else wrote.
 const maxID = 128
 
-// String is the opaque form.
+// The bytes of a cursor before its id, and behind it.
+const (
+	timeSize = 8
+	sumSize  = 4
+)
+
+// String is the opaque form: the time, the id and their CRC-32, by which a
+// damaged one is told.
 func (c Cursor) String() string {
-	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint64(nil, uint64(c.Time)), c.ID...))
+	b := append(binary.BigEndian.AppendUint64(nil, uint64(c.Time)), c.ID...)
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
 }
 
 // Parse reads the opaque form. The empty text is the zero Cursor, from which a
@@ -49,8 +59,26 @@ func Parse(s string) (Cursor, error) {
 		return Cursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) < 9 || len(b) > 8+maxID {
-		return Cursor{}, fault.BadField("cursor", "is not a cursor of ours: send next_cursor of the page before, unchanged")
+	if err != nil || len(b) <= timeSize+sumSize || len(b) > timeSize+maxID+sumSize {
+		return Cursor{}, foreign()
 	}
-	return Cursor{Time: int64(binary.BigEndian.Uint64(b)), ID: string(b[8:])}, nil
+	c := Cursor{Time: int64(binary.BigEndian.Uint64(b)), ID: string(b[timeSize : len(b)-sumSize])}
+	if c.String() != s { // another sum, or line breaks, which the decoder passes over
+		return Cursor{}, foreign()
+	}
+	return c, nil
+}
+
+// ParseOf is Parse for a list whose ids begin with prefix, as "prd_" does: the
+// cursor of another list is fault.Invalid too.
+func ParseOf(prefix, s string) (Cursor, error) {
+	c, err := Parse(s)
+	if err == nil && s != "" && !strings.HasPrefix(c.ID, prefix) {
+		return Cursor{}, foreign()
+	}
+	return c, err
+}
+
+func foreign() error {
+	return fault.BadField("cursor", "is not a cursor of this list: send next_cursor of the page before, unchanged")
 }
