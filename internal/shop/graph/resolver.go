@@ -6,6 +6,8 @@ import (
 	graphql "github.com/graph-gophers/graphql-go"
 
 	"m3o/internal/auth"
+	"m3o/internal/fault"
+	"m3o/internal/page"
 	"m3o/internal/shop/graph/graphapi"
 	"m3o/internal/shop/orders/ordersapi"
 	"m3o/internal/shop/products/productsapi"
@@ -24,13 +26,30 @@ type resolver struct {
 // one is the argument that names a row.
 type one struct{ ID graphql.ID }
 
+func (a one) id() (string, error) { return idOf(a.ID) }
+
+// idOf is an id that a client has sent. The services may take an empty one for something else, such as oneself.
+func idOf(id graphql.ID) (string, error) {
+	if id == "" {
+		return "", fault.BadField("id", "is empty")
+	}
+	return string(id), nil
+}
+
 // rows are the arguments of a list.
 type rows struct {
 	First         *int32
 	After, Search *string
 }
 
-func (a rows) limit() int     { return int(valueOf(a.First)) }
+// limit is how many rows are asked for; 0: it is not said.
+func (a rows) limit() (int, error) {
+	if a.First != nil && *a.First == 0 {
+		return 0, fault.BadField("first", "0 is not between 1 and %d", page.Max)
+	}
+	return int(valueOf(a.First)), nil
+}
+
 func (a rows) cursor() string { return valueOf(a.After) }
 func (a rows) search() string { return valueOf(a.Search) }
 
@@ -49,13 +68,21 @@ func (r *resolver) Users(ctx context.Context, a rows) ([]*user, error) {
 
 // UsersPage lists users.
 func (r *resolver) UsersPage(ctx context.Context, a rows) (userPage, error) {
-	found, next, err := r.users.GetUsers(ctx, a.search(), a.limit(), a.cursor())
+	limit, err := a.limit()
+	if err != nil {
+		return userPage{}, err
+	}
+	found, next, err := r.users.GetUsers(ctx, a.search(), limit, a.cursor())
 	return userPage{each(found, newUser), cursor(next)}, err
 }
 
 // User reads a user.
 func (r *resolver) User(ctx context.Context, a one) (*user, error) {
-	found, err := r.users.GetUser(ctx, string(a.ID))
+	id, err := a.id()
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.users.GetUser(ctx, id)
 	return newUser(found), err
 }
 
@@ -67,13 +94,21 @@ func (r *resolver) Products(ctx context.Context, a rows) ([]*product, error) {
 
 // ProductsPage lists products.
 func (r *resolver) ProductsPage(ctx context.Context, a rows) (productPage, error) {
-	found, next, err := r.products.GetProducts(ctx, a.search(), a.limit(), a.cursor())
+	limit, err := a.limit()
+	if err != nil {
+		return productPage{}, err
+	}
+	found, next, err := r.products.GetProducts(ctx, a.search(), limit, a.cursor())
 	return productPage{each(found, newProduct), cursor(next)}, err
 }
 
 // Product reads a product.
 func (r *resolver) Product(ctx context.Context, a one) (*product, error) {
-	found, err := r.products.GetProduct(ctx, string(a.ID))
+	id, err := a.id()
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.products.GetProduct(ctx, id)
 	return newProduct(found), err
 }
 
@@ -85,13 +120,21 @@ func (r *resolver) Orders(ctx context.Context, a rows) ([]*order, error) {
 
 // OrdersPage lists orders.
 func (r *resolver) OrdersPage(ctx context.Context, a rows) (orderPage, error) {
-	found, next, err := r.orders.GetOrders(ctx, a.search(), a.limit(), a.cursor())
+	limit, err := a.limit()
+	if err != nil {
+		return orderPage{}, err
+	}
+	found, next, err := r.orders.GetOrders(ctx, a.search(), limit, a.cursor())
 	return orderPage{r.ordersOf(found), cursor(next)}, err
 }
 
 // Order reads an order.
 func (r *resolver) Order(ctx context.Context, a one) (*order, error) {
-	found, err := r.orders.GetOrder(ctx, string(a.ID))
+	id, err := a.id()
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.orders.GetOrder(ctx, id)
 	return r.orderOf(found), err
 }
 
@@ -141,7 +184,11 @@ type updateInventoryInput struct {
 
 // UpdateInventory changes the stock of a product.
 func (r *resolver) UpdateInventory(ctx context.Context, a struct{ Input updateInventoryInput }) (result, error) {
-	success, err := r.products.UpdateInventory(ctx, string(a.Input.ID), int(a.Input.Type), int(a.Input.Number))
+	id, err := idOf(a.Input.ID)
+	if err != nil {
+		return result{}, err
+	}
+	success, err := r.products.UpdateInventory(ctx, id, int(a.Input.Type), int(a.Input.Number))
 	return result{success}, err
 }
 
@@ -174,11 +221,15 @@ func (r *resolver) OrderPlaced(ctx context.Context) (<-chan *order, error) {
 
 // StockChanged tells every change of a product's stock from now on.
 func (r *resolver) StockChanged(ctx context.Context, a one) (<-chan *stockChange, error) {
-	if _, err := r.products.GetProduct(ctx, string(a.ID)); err != nil {
+	id, err := a.id()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.products.GetProduct(ctx, id); err != nil {
 		return nil, err
 	}
 	var latest int64
-	return listen(ctx, &r.stock, string(a.ID), func(c graphapi.Stock) *stockChange {
+	return listen(ctx, &r.stock, id, func(c graphapi.Stock) *stockChange {
 		if c.Version <= latest { // an event that came again
 			return nil
 		}

@@ -31,7 +31,11 @@ func (s *Service) OnProducts(_ context.Context, event *products.Event) error {
 		return nil
 	}
 	p := event.GetInventoryUpdate()
-	return s.news.add(graphapi.News{Stock: []graphapi.Stock{{ProductID: p.GetProductId(), Stock: int(p.GetStock()), Version: p.GetVersion()}}})
+	stock := int(p.GetStock())
+	if p.GetDeleted() { // what is left of it is not sold any more
+		stock = 0
+	}
+	return s.news.add(graphapi.News{Stock: []graphapi.Stock{{ProductID: p.GetProductId(), Stock: stock, Version: p.GetVersion()}}})
 }
 
 // OnNewsHeard tells the subscriptions of this replica what has happened.

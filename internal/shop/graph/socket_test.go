@@ -120,9 +120,11 @@ func (s *shop) placed(id string) {
 }
 
 func (s *shop) stocked(id string, stock int32, version int64) {
-	s.publish("products", id, &productfacts.Event{Type: productfacts.EventType_INVENTORY_UPDATE, InventoryUpdate: &productfacts.InventoryUpdate{
-		ProductId: id, Stock: stock, Version: version,
-	}})
+	s.changed(&productfacts.InventoryUpdate{ProductId: id, Stock: stock, Version: version})
+}
+
+func (s *shop) changed(update *productfacts.InventoryUpdate) {
+	s.publish("products", update.GetProductId(), &productfacts.Event{Type: productfacts.EventType_INVENTORY_UPDATE, InventoryUpdate: update})
 }
 
 func TestQueriesAndMutationsRunOnASocket(t *testing.T) {
@@ -399,4 +401,16 @@ func TestWhatCannotBeToldInTimeEndsASubscription(t *testing.T) {
 	s.placed("ord_1")
 	c.hears(`{"id":"1","type":"error","payload":[{"message":"it took too long to find out what happened","extensions":{"code":"UNAVAILABLE"}}]}`)
 	s.listening(0)
+}
+
+func TestTheStockOfWhatIsGoneIsNothing(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	answering(s)
+	s.products.GetProductsByIDStub = nil // it is gone
+	c := s.greeted(userToken)
+	c.say(`{"id":"1","type":"subscribe","payload":{"query":"subscription{stockChanged(id:\"prd_1\"){stock product{id}}}"}}`)
+	s.listening(1)
+	s.changed(&productfacts.InventoryUpdate{ProductId: "prd_1", Stock: 1, Version: 2, Deleted: true})
+	c.hears(`{"id":"1","type":"next","payload":{"data":{"stockChanged":{"stock":0,"product":null}}}}`)
 }

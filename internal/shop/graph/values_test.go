@@ -216,3 +216,31 @@ func TestWithoutIntrospectionNoNameIsSuggested(t *testing.T) {
 		t.Errorf("on: %s", got.text)
 	}
 }
+
+func TestFirstIsAtLeastOne(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	answering(s)
+	for _, query := range []string{`{products(first:0){id}}`, `{usersPage(first:0){items{id}}}`, `{orders(first:0){id @skip(if:false)}}`} {
+		if got := s.ask(adminToken, query); got.status != 200 || got.code() != "BAD_INPUT" || got.Errors[0].Message != "first: 0 is not between 1 and 1000" {
+			t.Errorf("%s: %d %s", query, got.status, got.text)
+		}
+	}
+	if got := s.ask("", `query($n:Int){products(first:$n){id}}`, map[string]any{"n": 0}); got.code() != "BAD_INPUT" || got.Errors[0].Extensions["field"] != "first" {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+}
+
+func TestAnEmptyIDIsRefused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	answering(s)
+	for _, query := range []string{`{user(id:""){id}}`, `{product(id:""){id}}`, `{order(id:""){id}}`, `{order(id:""){id @skip(if:false)}}`, `mutation{updateInventory(input:{id:"",type:1,number:1}){success}}`} {
+		if got := s.ask(adminToken, query); got.status != 200 || got.code() != "BAD_INPUT" || got.Errors[0].Message != "id: is empty" || got.Errors[0].Extensions["field"] != "id" {
+			t.Errorf("%s: %d %s", query, got.status, got.text)
+		}
+	}
+	if n := s.users.GetUserCallCount() + s.products.GetProductCallCount() + s.orders.GetOrderCallCount() + s.products.UpdateInventoryCallCount(); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}

@@ -3,7 +3,7 @@
 package graph
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "92389f6c7de3"
+const Version = "7f7b288357bf"
 
 //m3o:docs Asset=c5908e55 Graphql=b0ceaab5 OnNewsHeard=148d693c OnOrders=fc3ffc43 OnProducts=0e2c2c6c OnTokenRevoked=00392063 Playground=4dfc0948 Query=1379d677
-//m3o:made f4fda026ee575a2d5c47b556e34bc5c7
+//m3o:made 47b381a5f747ee5b519a3a8952862524

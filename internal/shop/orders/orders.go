@@ -99,7 +99,7 @@ func (s *Service) GetOrder(ctx context.Context, orderID string) (ordersapi.Order
 }
 
 func notFound(orderID string) error {
-	return fault.New(fault.NotFound, "order %s does not exist", orderID)
+	return fault.New(fault.NotFound, "order %.64s does not exist", orderID)
 }
 
 // isID says whether a text may be an id. What is not is nobody's, and some of it no store takes.
@@ -114,7 +114,7 @@ func (s *Service) GetOrders(ctx context.Context, search string, limit int, curso
 		return nil, "", err
 	}
 	f := filter{limit: limit + 1}
-	if f.before, err = page.Parse(cursor); err != nil {
+	if f.before, err = page.ParseOf("ord_", cursor); err != nil {
 		return nil, "", err
 	}
 	all := auth.ShopAdmin(ctx) == nil

@@ -3,7 +3,7 @@
 package orders
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "46f71692abf2"
+const Version = "28d51d1e612c"
 
 //m3o:docs GetOrder=be99e456 GetOrders=bb8816ea OnProducts=8e2c20cd OnUsers=15c2a43a PlaceOrder=d620c422 Recover=5e13fd83
-//m3o:made 4cddd7307f8bd04a0e8f89106ae7de6a
+//m3o:made e2dbf1474b0bb748fec84e2c6a44061f

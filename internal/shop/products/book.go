@@ -157,5 +157,5 @@ func (p *shelf) move(stock, reserved, sold int64) {
 }
 
 func notFound(productID string) error {
-	return fault.New(fault.NotFound, "product %s does not exist", productID)
+	return fault.New(fault.NotFound, "product %.64s does not exist", productID)
 }

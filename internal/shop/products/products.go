@@ -96,7 +96,7 @@ func (s *Service) GetProducts(ctx context.Context, search string, limit int, cur
 	if err != nil {
 		return nil, "", err
 	}
-	before, err := page.Parse(cursor)
+	before, err := page.ParseOf("prd_", cursor)
 	if err != nil {
 		return nil, "", err
 	}
@@ -235,7 +235,7 @@ func (s *Service) Reserve(ctx context.Context, orderID, holder string, orderProd
 		return nil, err
 	}
 	if !isID(holder) {
-		return nil, fault.BadField("holder", "%q is no id of a user", holder)
+		return nil, fault.BadField("holder", "%.64q is no id of a user", holder)
 	}
 	if err := checkLines(orderProducts); err != nil {
 		return nil, err
@@ -245,7 +245,7 @@ func (s *Service) Reserve(ctx context.Context, orderID, holder string, orderProd
 
 func checkOrderID(orderID string) error {
 	if !isID(orderID) {
-		return fault.BadField("order_id", "%q is no id of an order", orderID)
+		return fault.BadField("order_id", "%.64q is no id of an order", orderID)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (s *Service) GetUsers(ctx context.Context, search string, limit int, cursor
 	if limit, err = page.Limit(limit); err != nil {
 		return nil, "", err
 	}
-	from, err := page.Parse(cursor)
+	from, err := page.ParseOf("usr_", cursor)
 	if err != nil {
 		return nil, "", err
 	}

@@ -3,7 +3,7 @@
 package users
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "cd6ab3cf7887"
+const Version = "bd8e73a022f4"
 
 //m3o:docs Authenticate=6444c0ec ChangePassword=06a816fe ChangeType=e58ccfc1 GetUser=370d8743 GetUsers=975b39b7 GetUsersByID=495809eb Login=318f3dcf Logout=24994f33 OnRevoked=d80a5dbf RegisterUser=c936a9c1 Sweep=8b49003b
-//m3o:made 8e50bc8f317bd07b23efb77d55494c75
+//m3o:made 0b4f07452fa6ed79e25612d92ba301f4
