@@ -14,6 +14,7 @@ import (
 	"m3o/internal/db/dbtest"
 	"m3o/internal/fault"
 	"m3o/internal/id"
+	"m3o/internal/page"
 	"m3o/internal/shop/products"
 	"m3o/internal/shop/products/productsapi"
 	orderfacts "m3o/pkg/events/proto/orders"
@@ -533,4 +534,20 @@ func TestItsReadsAreOnSale(t *testing.T) {
 	if p == nil || p.Name != "products" || len(p.Functions) != 2 || p.Functions[0].Name != "GetProduct" || p.Functions[1].Name != "GetProducts" {
 		t.Fatalf("published as %+v", p)
 	}
+}
+
+func TestACursorOfAnotherListIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, s productsapi.Service, _ *house) {
+		_, _, err := s.GetProducts(t.Context(), "", 0, page.Cursor{Time: 1, ID: "ord_1"}.String())
+		wantFault(t, err, fault.Invalid, "cursor")
+	})
+}
+
+func TestALongIDIsNotRepeatedWhole(t *testing.T) {
+	each(t, func(t *testing.T, s productsapi.Service, _ *house) {
+		_, err := s.GetProduct(t.Context(), strings.Repeat("x", 5000))
+		if !fault.Is(err, fault.NotFound) || len(fault.From(err).Detail) > 100 {
+			t.Errorf("%.200v", err)
+		}
+	})
 }
