@@ -156,7 +156,7 @@ func (p *parser) checkHost() {
 	case g.Host == "":
 		p.fail(at, wrong(0, "E-MISSING", "the host is missing").or("general: {host: name}"))
 	case !validHost(g.Host):
-		p.fail(at, wrong(0, "E-HOST", "%q is no host name", clip(g.Host)).or("letters, digits, hyphens and underscores, with single dots between"))
+		p.fail(at, badHost("E-HOST", g.Host))
 	case host == "all" || strings.HasSuffix(host, ".all"):
 		p.fail(at, wrong(0, "E-HOST-RESERVED", "the host all means every service"))
 	}

@@ -110,7 +110,7 @@ func (p *parser) checkSink(e *Entry) {
 		p.fail(e.place("event"), wrong(0, "E-SINK-EVENT", "%q is no name of an event", clip(e.Event)).or("On and an upper-case letter"))
 	}
 	if e.ForHost != "" && !validHost(e.ForHost) {
-		p.fail(e.place("forHost"), wrong(0, "E-SINK-HOST", "%q is no host name", clip(e.ForHost)))
+		p.fail(e.place("forHost"), badHost("E-SINK-HOST", e.ForHost))
 	}
 	if e.Source == "" {
 		p.fail(e.place("source"), wrong(0, "E-SINK-SOURCE", "the source is missing").or("the import path of a service, or topic"))

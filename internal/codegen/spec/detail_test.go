@@ -108,6 +108,8 @@ func TestBadPathsAreRefused(t *testing.T) {
 	for path, class := range map[string]string{
 		"/{x}/{x}": "E-PATH-DUP", "/{x+}/": "E-PATH-GREEDY", "/a?b": "E-PATH", "//{x}/a": "E-PATH", ":-5/x": "E-PATH", "ftp://a/b": "E-PATH",
 		"/}x{": "E-PATH-SHAPE", "/{{x}}": "E-PATH-SHAPE", "//": "E-PATH",
+		"/../x": "E-PATH", "/./x": "E-PATH", "/a/..": "E-PATH", "/%2e%2E/x": "E-PATH", "/a//b": "E-PATH", "//a.test//b": "E-PATH",
+		"//" + strings.Repeat("a", 64) + "/x": "E-PATH",
 	} {
 		_, err := spec.Parse("f", []byte("general: {host: a.test}\nwebs: [{signature: FooBar(), path: \""+path+"\"}]"))
 		if !strings.Contains(errText(err), " "+class+": ") {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,7 +57,22 @@ var (
 	topicName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 )
 
-func validHost(host string) bool { return hostName.MatchString(strings.ToLower(host)) }
+func validHost(host string) bool {
+	return hostName.MatchString(strings.ToLower(host)) && !isLongHost(host)
+}
+
+// isLongHost says whether a host is longer than names may be (RFC 1035, 2.3.4).
+func isLongHost(host string) bool {
+	return len(host) > 253 || slices.ContainsFunc(strings.Split(host, "."), func(label string) bool { return len(label) > 63 })
+}
+
+// badHost is what is wrong with a host that is not valid.
+func badHost(class Class, host string) *mistake {
+	if isLongHost(host) {
+		return wrong(0, class, "the host %q is too long", clip(host)).or("at most 63 characters between two dots, and 253 in all")
+	}
+	return wrong(0, class, "%q is no host name", clip(host)).or("letters, digits, hyphens and underscores, with single dots between")
+}
 
 // nearest is the candidate that differs from word by at most two letters, empty when there is none.
 func nearest(word string, candidates []string) string {

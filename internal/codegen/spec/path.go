@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func splitURL(host, path string) (authority, rest string, m *mistake) {
 func splitPort(authority string, port int, plain bool) (string, int, *mistake) {
 	host, text, given := strings.Cut(authority, ":")
 	if !validHost(host) {
-		return "", 0, wrong(0, "E-PATH", "%q is no host name", clip(host))
+		return "", 0, badHost("E-PATH", host)
 	}
 	if plain && port == 443 {
 		port = 80
@@ -91,6 +92,10 @@ func splitPort(authority string, port int, plain bool) (string, int, *mistake) {
 func pathArgs(path string) (args []PathArg, mistakes []*mistake) {
 	segments := strings.Split(path[1:], "/")
 	for i, s := range segments {
+		if m := oddSegment(s, i == len(segments)-1); m != nil {
+			mistakes = append(mistakes, m)
+			continue
+		}
 		if !strings.ContainsAny(s, "{}") {
 			if strings.ContainsAny(s, "`?#\\ \t\r\n") {
 				mistakes = append(mistakes, wrong(0, "E-PATH", "the segment %q has a character that may not be in a path", clip(s)))
@@ -117,6 +122,17 @@ func pathArgs(path string) (args []PathArg, mistakes []*mistake) {
 		args = append(args, PathArg{Name: name, Greedy: greedy})
 	}
 	return args, mistakes
+}
+
+// oddSegment refuses what clients and servers clean away on the way: dots that climb, and nothing between two slashes.
+func oddSegment(s string, last bool) *mistake {
+	switch plain := unescape(s); {
+	case plain == "." || plain == "..":
+		return wrong(0, "E-PATH", "%q may not be a segment of a path", clip(s)).or("clients resolve dots before they ask: write the path as it will be asked for")
+	case plain == "" && !last:
+		return wrong(0, "E-PATH", "a segment of the path is empty").or("one slash between two segments")
+	}
+	return nil
 }
 
 // segmentName is what stands between the braces of a segment.
@@ -147,8 +163,38 @@ func (r Route) overlaps(o Route) bool {
 	return len(a) == len(b)
 }
 
+// collides says whether, at the edge, some request could go to both routes although they are written differently: hosts
+// and paths are compared there without dashes and case.
+func (r Route) collides(o Route) bool {
+	ports := r.Port == o.Port || r.Port == 0 || o.Port == 0
+	methods := r.Method == o.Method || r.Method == "ANY" || o.Method == "ANY"
+	return ports && methods && r.edge() == o.edge()
+}
+
+// edge is equal for routes that are one place at the edge, but for port and method.
+func (r Route) edge() string {
+	segments := strings.Split(r.samePath(), "/")
+	for i, s := range segments {
+		segments[i] = strings.ToLower(strings.ReplaceAll(unescape(s), "-", ""))
+	}
+	return strings.ReplaceAll(r.Host, "-", "") + strings.Join(segments, "/")
+}
+
+func unescape(text string) string {
+	if plain, err := url.PathUnescape(text); err == nil {
+		return plain
+	}
+	return text
+}
+
 // same is equal for routes that take exactly the same requests.
 func (r Route) same() string {
+	r.Path = r.samePath()
+	return r.String()
+}
+
+// samePath is the path without the names of its arguments.
+func (r Route) samePath() string {
 	segments := strings.Split(r.Path, "/")
 	for i, s := range segments {
 		switch {
@@ -158,6 +204,5 @@ func (r Route) same() string {
 			segments[i] = "{}"
 		}
 	}
-	r.Path = strings.Join(segments, "/")
-	return r.String()
+	return strings.Join(segments, "/")
 }
