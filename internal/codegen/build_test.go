@@ -236,7 +236,7 @@ func TestNew_MakesAServiceWhoseTestPasses(t *testing.T) {
 	if _, err := codegen.New(root, "shop/notes"); err == nil {
 		t.Error("made a service twice")
 	}
-	for _, name := range []string{"", "Notes", "a-b", "../x", "func", "shop/", "bus"} {
+	for _, name := range []string{"", "Notes", "a-b", "../x", "func", "shop/type", "shop/", "bus"} {
 		if _, err := codegen.New(root, name); err == nil {
 			t.Errorf("accepted the name %q", name)
 		}

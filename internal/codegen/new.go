@@ -24,7 +24,10 @@ func New(root, name string) (next string, err error) {
 		return "", err
 	}
 	noun := name[strings.LastIndex(name, "/")+1:]
-	if !serviceName.MatchString(name) || token.IsKeyword(noun) {
+	if token.IsKeyword(noun) {
+		return "", fmt.Errorf("a service cannot be called %q: it is a word of the Go language, which no package may be called", noun)
+	}
+	if !serviceName.MatchString(name) {
 		return "", fmt.Errorf("%q is no name of a service: small letters and digits, such as notes or shop/notes", name)
 	}
 	dir := filepath.Join(m.root, "internal", filepath.FromSlash(name))

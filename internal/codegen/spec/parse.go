@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -61,8 +63,46 @@ func (p *parser) load(src []byte) *yaml.Node {
 	if errors.As(err, &load) {
 		at, message = place{line: max(load.Mark.Line, 1), col: max(load.Mark.Column, 1)}, load.Message
 	}
-	p.fail(at, wrong(0, "E-YAML", "%s", message))
+	if load == nil || load.Mark.Line == 0 {
+		if bad, what := unreadable(src); what != "" {
+			at, message = bad, what
+		}
+	}
+	m := wrong(0, "E-YAML", "%s", message)
+	if tabbed(src, at) {
+		m.hint = "indent with blanks: YAML takes no tabs there"
+	}
+	p.fail(at, m)
 	return nil
+}
+
+// unreadable is the first place of a text where YAML can have nothing, and what is there.
+func unreadable(src []byte) (at place, what string) {
+	at = place{line: 1, col: 1}
+	for len(src) > 0 {
+		r, size := utf8.DecodeRune(src)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return at, fmt.Sprintf("the byte 0x%02x is no UTF-8", src[0])
+		case unicode.IsControl(r) && !strings.ContainsRune("\t\r\n\u0085", r):
+			return at, fmt.Sprintf("the control character %U may not be in YAML", r)
+		case r == '\n':
+			at = place{line: at.line + 1}
+		}
+		at.col, src = at.col+1, src[size:]
+	}
+	return at, ""
+}
+
+// tabbed says whether there is a tab at a place or in the blanks that its line begins with.
+func tabbed(src []byte, at place) bool {
+	lines := bytes.Split(src, []byte("\n"))
+	if at.line > len(lines) {
+		return false
+	}
+	line := lines[at.line-1]
+	blanks := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+	return bytes.IndexByte(blanks, '\t') >= 0 || at.col <= len(line) && line[at.col-1] == '\t'
 }
 
 func (p *parser) root(root *yaml.Node) {

@@ -218,8 +218,10 @@ func checkArgName(name string, at int) *mistake {
 		return wrong(at, "E-ARG-CTX", "ctx is added by the generator")
 	case name == "err":
 		return wrong(at, "E-ARG-ERR", "err is added by the generator")
-	case name == "testingT", token.IsKeyword(name):
-		return wrong(at, "E-ARG-RESERVED", "%s may not be the name of an argument", name)
+	case name == "testingT":
+		return wrong(at, "E-ARG-RESERVED", "%s may not be the name of an argument: generated tests use it", name).or("give it another name")
+	case token.IsKeyword(name):
+		return wrong(at, "E-ARG-RESERVED", "%s may not be the name of an argument: it is a word of the Go language", name).or("give it another name, such as " + name + "Of")
 	case !lowerName.MatchString(name):
 		return wrong(at, "E-ARG-NAME", "%q is no name of an argument", clip(name)).or("a lower-case letter, then letters and digits")
 	}

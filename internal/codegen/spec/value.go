@@ -2,7 +2,9 @@ package spec
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +89,9 @@ func readSpan(f Field, text string, slot *time.Duration) *mistake {
 		*slot = d
 		return nil
 	}
+	if isLong(text) {
+		return wrong(0, class, "%s is longer than a duration can be: %q", f.Name, clip(text)).or("at most 2562047h, which is 292 years")
+	}
 	m := wrong(0, class, "%s must be a duration above zero, not %q", f.Name, clip(text)).or("such as 15m or 1h30m")
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
@@ -95,6 +100,18 @@ func readSpan(f Field, text string, slot *time.Duration) *mistake {
 	}
 	return m
 }
+
+// isLong says whether a text would be a duration above zero if its numbers were smaller.
+func isLong(text string) bool {
+	if _, err := time.ParseDuration(text); err == nil {
+		return false
+	}
+	small := digits.ReplaceAllString(text, "1")
+	d, err := time.ParseDuration(small)
+	return err == nil && d > 0
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
 
 func readNumbers(f Field, n *yaml.Node, slot *[]float64) *mistake {
 	if n.Kind != yaml.SequenceNode {
@@ -113,6 +130,10 @@ func readNumbers(f Field, n *yaml.Node, slot *[]float64) *mistake {
 
 func (p *parser) integer(key, n *yaml.Node, into map[string]int64) {
 	v, err := strconv.ParseInt(n.Value, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && n.Kind == yaml.ScalarNode && v > 0 {
+		p.fail(placeOf(n), wrong(0, "E-TYPE", "the value of %s is too large", clip(key.Value)).or("at most "+strconv.Itoa(math.MaxInt64)))
+		return
+	}
 	if err != nil || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || v < 0 {
 		p.fail(placeOf(n), wrong(0, "E-TYPE", "the value of %s must be a whole number, zero or more", clip(key.Value)))
 		return
