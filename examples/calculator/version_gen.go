@@ -6,4 +6,4 @@ package calculator
 const Version = "83a993618582"
 
 //m3o:docs Add=2d723216 Distance=0fee4351 Divide=f008c1a2 Solve=6b947b44
-//m3o:made 2907dff571508c2dad8be5a8f0bf8016
+//m3o:made b846d9763e95d9e57f0daff6ae3dc263

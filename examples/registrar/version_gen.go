@@ -6,4 +6,4 @@ package registrar
 const Version = "1807d18705c3"
 
 //m3o:docs SignUp=d222f1e1
-//m3o:made fc0e208b6bfc1d048028d26a2c596284
+//m3o:made 0500069efde6532018ad32ccb507a8b5

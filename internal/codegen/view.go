@@ -262,21 +262,7 @@ func (v *view) tag(e *spec.Entry, a spec.Arg, result bool) string {
 // quoted says whether a result is a 64-bit integer that the m3o wire writes as a text.
 func (v *view) quoted(t spec.Type) bool { return v.General.Wire == "m3o" && v.g.is64(t) }
 
-func (v *view) jsonName(name string) string {
-	if v.General.Wire != "m3o" {
-		return name
-	}
-	if n := len(name); n > 2 && name[n-1] == 's' && isCapital(name[n-2]) && isCapital(name[n-3]) {
-		start := n - 1
-		for start > 1 && isCapital(name[start-1]) {
-			start--
-		}
-		name = name[:start+1] + strings.ToLower(name[start+1:]) // userIDs: user_ids
-	}
-	return spec.Snake(name)
-}
-
-func isCapital(c byte) bool { return c >= 'A' && c <= 'Z' }
+func (v *view) jsonName(name string) string { return v.General.Member(name) }
 
 // Method is the Go expression of a method.
 func (v *view) Method(method string) string {

@@ -3,7 +3,7 @@
 package helloworld
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "464f2affe032"
+const Version = "7490a73c3ac6"
 
 //m3o:docs Call=678747fb Stream=180b8dab
-//m3o:made a1281b87bccb8a2e07f9473cdd1cdd38
+//m3o:made 9883d94cc92e220ea31c6821e19bb463

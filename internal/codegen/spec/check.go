@@ -15,7 +15,7 @@ func (p *parser) enrich(s Section, e *Entry) {
 		return
 	}
 	signature, mistakes := parseSignature(e.text)
-	e.Signature = signature
+	e.Signature, e.broken = signature, len(mistakes) > 0
 	for _, m := range mistakes {
 		p.fail(e.place("signature"), m)
 	}

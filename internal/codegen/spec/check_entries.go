@@ -257,42 +257,6 @@ func (p *parser) compareRoutes(e, other *Entry) {
 	}
 }
 
-// checkPublish wants the keys of prices, quotas and examples to be functions.
-func (p *parser) checkPublish() {
-	pub := p.service.Publish
-	if pub == nil {
-		return
-	}
-	var names []string
-	for _, f := range p.service.Functions {
-		names = append(names, f.Name())
-	}
-	check := func(field, key string) {
-		same := func(name string) bool { return name == key || field == "examples" && strings.EqualFold(name, key) }
-		if !slices.ContainsFunc(names, same) {
-			m := wrong(0, "E-PUBLISH", "%s: there is no function %s", field, clip(key))
-			if near := nearest(key, names); near != "" {
-				m.hint = "did you mean " + near + "?"
-			}
-			at := p.publish[field]
-			at.inline = false
-			p.fail(at, m)
-		}
-	}
-	for _, key := range sortedKeys(pub.Prices) {
-		check("prices", key)
-	}
-	for _, key := range sortedKeys(pub.Quotas) {
-		check("quotas", key)
-	}
-	for _, key := range sortedKeys(pub.Examples) {
-		check("examples", key)
-	}
-	if pub.Description == "" {
-		pub.Description = p.service.General.Description
-	}
-}
-
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

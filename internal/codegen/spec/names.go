@@ -30,6 +30,21 @@ func split(name string, sep byte) string {
 	return strings.ToLower(b.String())
 }
 
+// Member is the name of an argument in JSON.
+func (g General) Member(name string) string {
+	if g.Wire != "m3o" {
+		return name
+	}
+	if n := len(name); n > 2 && name[n-1] == 's' && isUpper(name[n-2]) && isUpper(name[n-3]) {
+		start := n - 1
+		for start > 1 && isUpper(name[start-1]) {
+			start--
+		}
+		name = name[:start+1] + strings.ToLower(name[start+1:]) // userIDs: user_ids
+	}
+	return Snake(name)
+}
+
 // Exported is the Go field name of an argument: its first letter, or its whole leading acronym, in
 // upper case (idx: Idx, userID: UserID, htmlPage: HTMLPage, url: URL).
 func Exported(name string) string {

@@ -33,7 +33,9 @@ type parser struct {
 	service *Service
 	errs    Errors
 	general map[string]place
-	publish map[string]place
+	publish map[string]place // also of the keys, as prices.Call
+
+	examples map[string]*yaml.Node // by function
 }
 
 func (p *parser) fail(at place, m *mistake) {
@@ -176,7 +178,7 @@ func (p *parser) section(s Section, key, value *yaml.Node) {
 		p.service.General.Host = "unknown" // the type was reported: that is enough
 	case s.Name == "publish":
 		if p.service.Publish = (&Publish{}); !empty {
-			p.publish = map[string]place{}
+			p.publish, p.examples = map[string]place{}, map[string]*yaml.Node{}
 			p.fields(s, value, p.service.Publish.slot, p.publish)
 		}
 	case empty:

@@ -75,6 +75,7 @@ type Entry struct {
 	text   string // of the signature
 	places map[string]place
 	again  bool // an earlier entry has the name
+	broken bool // the signature could not be read
 }
 
 // Name is the handler's name.

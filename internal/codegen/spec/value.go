@@ -22,11 +22,18 @@ func (p *parser) value(f Field, n *yaml.Node, slot any) *mistake {
 		return readNumbers(f, n, slot)
 	case *map[string]int64:
 		*slot = map[string]int64{}
-		p.mapping(n, f.Name, func(key, value *yaml.Node) { p.integer(key, value, *slot) })
+		p.mapping(n, f.Name, func(key, value *yaml.Node) {
+			p.publish[f.Name+"."+key.Value] = placeOf(key)
+			p.integer(key, value, *slot)
+		})
 		return nil
 	case *map[string]json.RawMessage:
 		*slot = map[string]json.RawMessage{}
-		p.mapping(n, f.Name, func(key, value *yaml.Node) { p.free(key, value, *slot) })
+		p.mapping(n, f.Name, func(key, value *yaml.Node) {
+			p.publish[f.Name+"."+key.Value] = placeOf(key)
+			p.examples[key.Value] = value
+			p.free(key, value, *slot)
+		})
 		return nil
 	}
 	if n.Kind != yaml.ScalarNode {

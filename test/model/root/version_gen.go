@@ -6,4 +6,4 @@ package root
 const Version = "3c9ade8f8d2e"
 
 //m3o:docs Home=56cba9c9
-//m3o:made e853ff6c61f917950cd13d15c694af2b
+//m3o:made f4347ae585439f1fb37e2e37a64d59f9

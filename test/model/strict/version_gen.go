@@ -5,4 +5,4 @@ package strict
 // Version names the state of the service when this was generated: another body of a function is another version.
 const Version = "55c5f0f6d0d7"
 
-//m3o:made d603b4d7305e2cd1e320f1e49f9a5928
+//m3o:made a4f8f80ac5d3eb331f897cc62a45108c

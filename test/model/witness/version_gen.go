@@ -6,4 +6,4 @@ package witness
 const Version = "4b5958357adb"
 
 //m3o:docs OnDone=69c86ecc
-//m3o:made 0e387b7181f30f74fc0e5b40c69c26a0
+//m3o:made c3457f68cc1a6983d8e1b2a8f9616bd2
