@@ -107,7 +107,6 @@ func TestWhatIsWrongIsOneSentence(t *testing.T) {
 		"CallNobody":        {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=http://127.0.0.1:1"}, 1, "cannot be reached"},
 		"CallBadAddress":    {[]string{"call", "helloworld", "call"}, []string{"M3O_API_TOKEN=x", "M3O_ADDRESS=:"}, 1, "is not a URL"},
 		"BackupOfNothing":   {[]string{"backup", "copy.db"}, nil, 1, "there is no database"},
-		"ValidateNothing":   {[]string{"validate", "none.yaml"}, nil, 1, "none.yaml"},
 		"GenerateOutside":   {[]string{"generate"}, nil, 1, "go.mod"},
 		"BackupOfPostgres":  {[]string{"backup", "--db=postgres://127.0.0.1:1/m3o", "copy.db"}, nil, 1, "cannot reach the database"},
 		"RestoreOfNothing":  {[]string{"restore", "none"}, nil, 1, "cannot be read"},
@@ -258,6 +257,12 @@ func TestValidate(t *testing.T) {
 	if found := findings[1]; strings.Join(members, " ") != "class col file hint line message" || found["file"] != bad || found["line"] != 2.0 || found["col"] != 3.0 ||
 		!strings.Contains(found["message"].(string), "hots") {
 		t.Errorf("as JSON: %v", found)
+	}
+	for _, flag := range []string{"--json=true", "--json=false"} {
+		got := m3o(t, nil, "validate", flag, "none.yaml", bad)
+		if got.code != 1 || !strings.Contains(got.out, "none.yaml") || !strings.Contains(got.out, "no such file") || !strings.Contains(got.out, "hots") {
+			t.Errorf("a file that is not there beside a bad one: %+v", got)
+		}
 	}
 	if got := m3o(t, nil, "validate", "--json", good); got.code != 0 || got.out != "[]\n" {
 		t.Errorf("a good file as JSON: %+v", got)

@@ -6,4 +6,4 @@ package gatekeeper
 const Version = "9f33bab7e214"
 
 //m3o:docs OnAllowRegistration=dcf3ec7e OnChangedBannedDomains=bf637b2a
-//m3o:made 20d167df82e1a797bcc1afd01ac3183d
+//m3o:made 78a4af0ee877e50860367486586d6c75

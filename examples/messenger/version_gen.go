@@ -6,4 +6,4 @@ package messenger
 const Version = "ae0dad0970c7"
 
 //m3o:docs Greet=db1edc39 Home=1c164428 RollCall=99693558
-//m3o:made 8bb6ebfec45873f7401495a1bfcb3cb3
+//m3o:made 24b3be601eec6e2bc733cbb046038502

@@ -6,4 +6,4 @@ package registrar
 const Version = "1807d18705c3"
 
 //m3o:docs SignUp=d222f1e1
-//m3o:made 0500069efde6532018ad32ccb507a8b5
+//m3o:made 1fdfd286347339cc43cb1d92e716e46e

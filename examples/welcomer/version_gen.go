@@ -6,4 +6,4 @@ package welcomer
 const Version = "e7b29e60d7af"
 
 //m3o:docs Guests=6cb9a94e OnRegistered=5a9a1dbe
-//m3o:made 13c7cdd15eb98f6d3c79548ce98943e2
+//m3o:made ad1a2082ab41d2de08d15abe6ae4a4bc

@@ -7,4 +7,4 @@ const Version = "913e5f755a6b"
 
 //m3o:reads internal/money
 //m3o:docs OnChangedTiers=bbc06f07 OnCustomers=9e07b02a ReadAccount=7c75e1b8 SubscribeTier=e390205a TierOf=424f9eee
-//m3o:made 6804383fcb9c23388893b24d11945f9d
+//m3o:made 161f4ebf7fae8e77e572775d2b66f208

@@ -25,6 +25,7 @@ func module(t *testing.T, files map[string]string) string {
 	root := t.TempDir()
 	write(t, root, map[string]string{
 		"go.mod":                          "module m3o\n\ngo 1.26\n",
+		"pkg/events/proto/customers/c.go": "package customers\n\ntype Event struct{}\n",
 		"internal/money/money.go":         "package money\n\n// Micros is money in millionths of a dollar.\ntype Micros int64\n",
 		"internal/source/service.yaml":    "general: {host: source}\nevents: [{signature: \"OnDone(id string, person Person) (ok bool)\"}]\n",
 		"internal/source/sourceapi/t.go":  "package sourceapi\n\ntype Person struct{}\n",
@@ -306,11 +307,13 @@ func TestGenerate_WorksWhileGeneratedFilesAreBroken(t *testing.T) {
 func TestValidate_TellsEverything(t *testing.T) {
 	t.Parallel()
 	root := module(t, map[string]string{"a.yaml": "general: {host: a}\nfunction: []\nwebs: [{signature: \"P(x int)\"}]\n", "b.yaml": "general: {host: b}\n"})
-	mistakes, warnings, err := codegen.Validate([]string{filepath.Join(root, "a.yaml"), filepath.Join(root, "b.yaml")})
-	if err != nil || len(warnings) != 0 || len(mistakes) != 2 || mistakes[0].Class != "E-FIELD" || mistakes[0].Hint != "did you mean functions?" || mistakes[1].Line != 3 {
-		t.Errorf("got %v, %v, %v", mistakes, warnings, err)
+	nothing := filepath.Join(root, "nothing.yaml")
+	mistakes, warnings := codegen.Validate([]string{nothing, filepath.Join(root, "a.yaml"), filepath.Join(root, "b.yaml")})
+	if len(mistakes) != 3 || mistakes[0].Error() != nothing+":1:1: E-FILE: no such file or directory" {
+		t.Fatalf("got %v", mistakes)
 	}
-	if _, _, err := codegen.Validate([]string{filepath.Join(root, "nothing.yaml")}); err == nil {
-		t.Error("a file that is not there was valid")
+	mistakes = mistakes[1:]
+	if len(warnings) != 0 || len(mistakes) != 2 || mistakes[0].Class != "E-FIELD" || mistakes[0].Hint != "did you mean functions?" || mistakes[1].Line != 3 {
+		t.Errorf("got %v, %v", mistakes, warnings)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,26 +134,53 @@ func (g *generator) run() error {
 	return nil
 }
 
-// Validate reads service.yaml files and returns every mistake and warning in them, file by file, in the order of
-// each file, and then what is wrong between them and with the sources of their sinks. The error is about files that
-// could not be read.
-func Validate(paths []string) (mistakes, warnings spec.Errors, err error) {
+// Validate reads service.yaml files and returns every mistake and warning in them, file by file, in the order of each
+// file: what is wrong with it alone, between the files, with the other services of its program, and with the sources
+// of its sinks. A file that cannot be read is a mistake, too.
+func Validate(paths []string) (mistakes, warnings spec.Errors) {
 	var services []*spec.Service
 	for _, path := range paths {
 		src, err := os.ReadFile(path)
 		if err != nil {
-			return mistakes, warnings, fmt.Errorf("validate: %w", err)
-		}
-		service, err := spec.Parse(path, src)
-		var found spec.Errors
-		if errors.As(err, &found) {
-			mistakes = append(mistakes, found...)
+			mistakes = append(mistakes, unread(path, err))
 			continue
 		}
+		service, found := spec.Read(path, src)
+		mistakes = append(mistakes, found...)
+		if len(found) == 0 {
+			warnings = append(warnings, service.Warnings...)
+		}
 		services = append(services, service)
-		warnings = append(warnings, service.Warnings...)
 	}
-	return append(mistakes, checkTogether(services)...), warnings, nil
+	return inOrder(paths, append(mistakes, checkTogether(services)...)), warnings
+}
+
+// unread is the mistake of a file that could not be read.
+func unread(path string, err error) spec.Error {
+	var cause *fs.PathError
+	if errors.As(err, &cause) {
+		err = cause.Err
+	}
+	return spec.Error{File: path, Line: 1, Col: 1, Class: "E-FILE", Message: err.Error()}
+}
+
+// inOrder sorts mistakes by their files, and those of a file as they stand there, each once. Those of files that nobody
+// asked for are left out.
+func inOrder(paths []string, mistakes spec.Errors) (sorted spec.Errors) {
+	for i, path := range paths {
+		if slices.Contains(paths[:i], path) {
+			continue
+		}
+		var of spec.Errors
+		for _, m := range mistakes {
+			if m.File == path && !slices.Contains(of, m) {
+				of = append(of, m)
+			}
+		}
+		of.Sort()
+		sorted = append(sorted, of...)
+	}
+	return sorted
 }
 
 // Schema is the JSON Schema of service.yaml as text, for editors.

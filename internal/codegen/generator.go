@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -43,17 +44,29 @@ func (g *generator) hasTexts() bool {
 	return err == nil
 }
 
-// checkSinks compares sinks of multicast events with the events that their sources declare.
+// checkSinks compares sinks of multicast events with the events that their sources declare, and sinks of durable topics
+// with the topics that there are.
 func (g *generator) checkSinks() error {
 	var mistakes spec.Errors
 	for _, sink := range g.service.Sinks {
 		dir, ours := g.module.dirOf(sink.Source)
-		if sink.Topic != "" || !ours {
+		if sink.Topic != "" {
+			if m := g.checkTopic(sink); m != nil {
+				mistakes = append(mistakes, *m)
+			}
 			continue
 		}
-		if m, err := g.checkSink(sink, dir); err != nil {
+		if !ours || sink.Broken() {
+			continue
+		}
+		m, err := g.checkSink(sink, dir)
+		var broken spec.Errors
+		switch {
+		case errors.As(err, &broken):
+			mistakes = append(mistakes, broken...) // those of the source
+		case err != nil:
 			return err
-		} else if m != nil {
+		case m != nil:
 			mistakes = append(mistakes, *m)
 		}
 	}
@@ -89,6 +102,21 @@ func (g *generator) checkSink(sink *spec.Entry, dir string) (*spec.Error, error)
 		return nil, nil
 	}
 	return fail("event", "E-SINK-EVENT", "its events: "+strings.Join(names, ", "), "%s has no event %s", sink.Source, sink.Event), nil
+}
+
+// checkTopic wants the module to have the package of a durable topic, which the generated code imports.
+func (g *generator) checkTopic(sink *spec.Entry) *spec.Error {
+	const home = "pkg/events/proto"
+	topics := g.module.packagesIn(home)
+	if slices.Contains(topics, sink.Topic) || !spec.IsTopic(sink.Topic) {
+		return nil
+	}
+	hint := "there are none yet"
+	if len(topics) > 0 {
+		hint = "one of " + strings.Join(topics, ", ")
+	}
+	m := sink.Mistake(g.service.File, "topic", "E-SINK-TOPIC", fmt.Sprintf("there is no package %s/%s/%s for the topic", g.module.path, home, sink.Topic), hint)
+	return &m
 }
 
 // resolveTypes finds the complex types of the contract: in the contract's own package, else in the

@@ -129,6 +129,21 @@ func (m *goModule) walk(visit func(dir string, entries []fs.DirEntry) error) err
 	})
 }
 
+// packagesIn are the folders of a folder of the module that have Go files.
+func (m *goModule) packagesIn(folder string) (names []string) {
+	dir := filepath.Join(m.root, filepath.FromSlash(folder))
+	found, err := filepath.Glob(filepath.Join(dir, "*", "*.go"))
+	if err != nil {
+		return nil
+	}
+	for _, file := range found {
+		if !strings.HasSuffix(file, "_test.go") {
+			names = append(names, filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return slices.Compact(names)
+}
+
 // contract reads the service.yaml of a directory.
 func (m *goModule) contract(dir string) (*spec.Service, error) {
 	if s, ok := m.contracts[dir]; ok {

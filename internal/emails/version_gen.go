@@ -6,4 +6,4 @@ package emails
 const Version = "1a0b0768bcbb"
 
 //m3o:docs Deliver=d4bd35e4 List=3bd04e96 Send=6ab2661a Sweep=117c9bbd
-//m3o:made 9aef9df4fef1c81b63d3058bc0a4bf52
+//m3o:made f5232f146a6fe59098a2792a12d9072f

@@ -6,4 +6,4 @@ package events
 const Version = "fb6305a8dbdb"
 
 //m3o:docs DeadLetters=6baf4682 List=43f6e373 Replay=73338027 Sweep=4817d557
-//m3o:made 4b9881e0207174788f328437d85d2a7c
+//m3o:made 98a7701404008b3c471c59f57823ddc8

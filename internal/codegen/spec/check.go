@@ -152,6 +152,7 @@ func (p *parser) checkHost() {
 	if !written {
 		at = p.general[""]
 	}
+	p.service.host = at
 	switch {
 	case g.Host == "":
 		p.fail(at, wrong(0, "E-MISSING", "the host is missing").or("general: {host: name}"))

@@ -240,14 +240,22 @@ func (p *parser) route(e *Entry) bool {
 	for _, m := range mistakes {
 		p.fail(e.place("path"), m)
 	}
+	if len(mistakes) > 0 {
+		return false
+	}
 	e.Route = route
-	return len(mistakes) == 0
+	return true
 }
 
 func (p *parser) compareRoutes(e, other *Entry) {
 	at := e.place("path")
 	if e.Route.same() == other.Route.same() {
 		p.fail(at, wrong(0, "E-ROUTE-DUP", "%s and %s both listen at %s", other.Name(), e.Name(), e.Route))
+		return
+	}
+	if fromOutside(e, other) && e.Route.collides(other.Route) && e.Route.samePath() != other.Route.samePath() {
+		p.fail(at, wrong(0, "E-ROUTE-DUP", "%s listens at %s, and %s at %s: they are one place from outside, where dashes and case do not matter",
+			other.Name(), other.Route, e.Name(), e.Route).or("give one of them another path"))
 		return
 	}
 	if e.Route.overlaps(other.Route) {

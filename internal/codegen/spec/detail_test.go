@@ -219,11 +219,13 @@ func TestALabelThatEveryMetricHasIsRefused(t *testing.T) {
 
 func TestTwoServicesOfAProgramCannotListenAtOnePlace(t *testing.T) {
 	t.Parallel()
-	services := make([]*spec.Service, 3)
+	services := make([]*spec.Service, 5)
 	for i, text := range []string{
 		"general: {host: a.test}\nfunctions: [{signature: Foo()}, {signature: Get(x string), method: GET, path: \"//root/{x}\"}]",
 		"general: {host: b.test}\nfunctions:\n  - signature: Bar()\n    path: //a.test/foo\nwebs: [{signature: Page(), method: GET, path: \"//ROOT/{}\"}]",
 		"general: {host: c.test}\nfunctions: [{signature: Foo()}, {signature: Bar(), method: PUT, path: //a.test/foo}]",
+		"general: {host: d.test}\nfunctions:\n  - signature: Bar()\n    access: public\n    path: //c.test/FOO\nwebs:\n  - signature: Own()\n    path: //a.test/foo/own",
+		"general:\n  host: A.test\nfunctions: [{signature: Foo()}]",
 	} {
 		s, err := spec.Parse(string(rune('a'+i))+"/service.yaml", []byte(text))
 		if err != nil {
@@ -232,7 +234,9 @@ func TestTwoServicesOfAProgramCannotListenAtOnePlace(t *testing.T) {
 		services[i] = s
 	}
 	want := `b/service.yaml:4:11: E-ROUTE-DUP: Bar listens at ANY a.test:443/foo, as Foo does at a/service.yaml:2 (give one of them another path or host)
-b/service.yaml:5:48: E-ROUTE-DUP: Page listens at GET root:443/{}, as Get does at a/service.yaml:2 (give one of them another path or host)`
+b/service.yaml:5:48: E-ROUTE-DUP: Page listens at GET root:443/{}, as Get does at a/service.yaml:2 (give one of them another path or host)
+d/service.yaml:5:11: E-ROUTE-DUP: Bar listens at ANY c.test:443/FOO, and Foo at ANY c.test:443/foo at c/service.yaml:2: a request from outside could be for either (give one of them another path or host)
+e/service.yaml:2:9: E-HOST-DUP: the host a.test is that of a/service.yaml:1 (each service of a program has a host of its own)`
 	if diff := cmp.Diff(want, spec.Clash(services).Error()); diff != "" {
 		t.Error(diff)
 	}

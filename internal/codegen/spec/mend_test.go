@@ -62,3 +62,22 @@ func TestExamplesAreCallsOfTheirFunctions(t *testing.T) {
 		}
 	}
 }
+
+func TestPathsThatAreOnePlaceFromOutsideAreRefused(t *testing.T) {
+	t.Parallel()
+	const one = "E-ROUTE-DUP: A listens at GET a:443/foo-bar, and B at "
+	for text, want := range map[string]string{
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), access: public, path: /foobar}":              one,
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), method: GET, path: /FooBar}":                 one,
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), method: GET, path: \":0/foo%2Dbar\"}":        one,
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), access: public, method: PUT, path: /foobar}": "",
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), access: public, path: \":90/foobar\"}":       "",
+		"{signature: A(), access: public, method: GET, path: /foo-bar}, {signature: B(), access: public, path: /foo-bar}":             "", // GET goes to A
+		"{signature: A(), path: /foo-bar}, {signature: B(), path: /foobar}":                                                           "",
+		"{signature: A(x int), access: public, path: \"/foo-bar/{x}\"}, {signature: B(y int), path: \"/foobar/{y}\"}":                 "E-ROUTE-DUP: A listens at ANY a:443/foo-bar/{x}",
+	} {
+		if got := told("general: {host: a}\nfunctions: [" + text + "]"); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
+}

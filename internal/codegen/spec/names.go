@@ -89,6 +89,9 @@ func badHost(class Class, host string) *mistake {
 	return wrong(0, class, "%q is no host name", clip(host)).or("letters, digits, hyphens and underscores, with single dots between")
 }
 
+// IsTopic says whether a text has the form of a durable topic's name.
+func IsTopic(text string) bool { return topicName.MatchString(text) }
+
 // nearest is the candidate that differs from word by at most two letters, empty when there is none.
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 3

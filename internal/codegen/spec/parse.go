@@ -17,16 +17,23 @@ import (
 // Parse reads a service.yaml. file is only named in errors. The error, if any, is of type Errors
 // and holds every mistake of the file in the order of the file.
 func Parse(file string, src []byte) (*Service, error) {
+	service, mistakes := Read(file, src)
+	if len(mistakes) > 0 {
+		return nil, mistakes
+	}
+	return service, nil
+}
+
+// Read is Parse that returns with the mistakes what could be read all the same, for the checks that need more than one
+// file. An entry may be without a name or a route then.
+func Read(file string, src []byte) (*Service, Errors) {
 	p := &parser{service: &Service{File: file, General: General{IntegrationTests: true, OpenAPI: true}}}
 	if root := p.load(src); root != nil {
 		p.root(root)
 	}
-	p.errs.sort()
-	p.service.Warnings.sort()
-	if len(p.errs) > 0 {
-		return nil, p.errs
-	}
-	return p.service, nil
+	p.errs.Sort()
+	p.service.Warnings.Sort()
+	return p.service, p.errs
 }
 
 type parser struct {

@@ -18,6 +18,8 @@ type Service struct {
 	Metrics   []*Entry
 	Publish   *Publish // nil: not in the catalogue
 	Warnings  Errors   // what is allowed but probably not meant
+
+	host place // of the host in the file
 }
 
 // General is the section of that name.
@@ -86,6 +88,9 @@ func (e *Entry) Mistake(file, field string, class Class, message, hint string) E
 	at := e.place(field)
 	return Error{File: file, Line: at.line, Col: at.col, Class: class, Message: message, Hint: hint}
 }
+
+// Broken says whether the signature could not be read, in what Read returned beside mistakes.
+func (e *Entry) Broken() bool { return e.broken || e.text == "" }
 
 // Line is where the entry's field is in its file, counted from 1.
 func (e *Entry) Line(field string) int { return e.place(field).line }

@@ -8,4 +8,4 @@ const Version = "5e51496d6c73"
 //m3o:reads test/model/third/thirdapi
 //m3o:type Sight=m3o/test/model/third/thirdapi
 //m3o:docs Fail=698679e1 Look=cb9e394c Nest=19026062 NestAll=96e3d803
-//m3o:made a2a7d8d2f122e2e2676fe3822ab5fc14
+//m3o:made df7a3ffa8780866e1986641d66cfdfab

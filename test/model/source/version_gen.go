@@ -6,4 +6,4 @@ package source
 const Version = "4f95f32428b2"
 
 //m3o:docs Finish=55f5c4d4
-//m3o:made 396eab9a2dbcc9870345b1ee3d716a6f
+//m3o:made 61a3b7e5a22c4279578115d9bf535771

@@ -5,4 +5,4 @@ package strict
 // Version names the state of the service when this was generated: another body of a function is another version.
 const Version = "55c5f0f6d0d7"
 
-//m3o:made a4f8f80ac5d3eb331f897cc62a45108c
+//m3o:made 03ec28918af706d63dc0d96091b4e3a8

@@ -6,4 +6,4 @@ package witness
 const Version = "4b5958357adb"
 
 //m3o:docs OnDone=69c86ecc
-//m3o:made c3457f68cc1a6983d8e1b2a8f9616bd2
+//m3o:made 51fbba239603aee4e6e5223c5684db33
