@@ -6,4 +6,4 @@ package registrar
 const Version = "1807d18705c3"
 
 //m3o:docs SignUp=d222f1e1
-//m3o:made 1fdfd286347339cc43cb1d92e716e46e
+//m3o:made 5a18c236dff8bb3b48d8cc572b7f5425

@@ -6,4 +6,4 @@ package welcomer
 const Version = "e7b29e60d7af"
 
 //m3o:docs Guests=6cb9a94e OnRegistered=5a9a1dbe
-//m3o:made ad1a2082ab41d2de08d15abe6ae4a4bc
+//m3o:made 4457552502784d49285ce00d7accde3a

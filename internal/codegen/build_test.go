@@ -224,7 +224,7 @@ func TestNew_MakesAServiceWhoseTestPasses(t *testing.T) {
 	t.Parallel()
 	root := copyModule(t)
 	next, err := codegen.New(root, "shop/notes")
-	if err != nil || !strings.Contains(next, "notes.New(notes.Deps{") {
+	if err != nil || !strings.Contains(next, "notes.New(notes.Deps{") || !strings.Contains(next, "go generate -run counterfeiter ./internal/shop/notes/...") {
 		t.Fatal(next, err)
 	}
 	run(t, root, "test", "-trimpath", "-vet=all", "./internal/shop/notes")
@@ -243,6 +243,17 @@ func TestNew_MakesAServiceWhoseTestPasses(t *testing.T) {
 	}
 	if made := changed(before, files(t, root)); len(made) > 0 {
 		t.Errorf("and changed %v", made)
+	}
+}
+
+func TestNew_WantsACopyOfM3O(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write(t, root, map[string]string{"go.mod": "module example.com/mine\n\ngo 1.26\n"})
+	before := snapshot(t, root)
+	_, err := codegen.New(root, "kitchen")
+	if err == nil || !strings.Contains(err.Error(), "the module example.com/mine in "+root+" is not m3o") || len(snapshot(t, root)) != len(before) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -248,6 +248,34 @@ func TestG29G31_TypesAreFoundWhereverTheyAreDeclared(t *testing.T) {
 	}
 }
 
+func TestTypesOfTestServicesAreNotTaken(t *testing.T) {
+	t.Parallel()
+	const person, house = "\n\n// Person is one.\ntype Person struct{}\n", "general: {host: thing}\nfunctions: [{signature: \"F(a Animal, p Person, h Human)\"}]\n"
+	root := module(t, map[string]string{
+		"test/model/other/service.yaml":      "general: {host: other}\n",
+		"test/model/other/doc.go":            "package other\n",
+		"test/model/other/otherapi/types.go": "package otherapi" + person + "\ntype Human struct{}\n",
+		"test/people/people.go":              "package people" + person,
+		"zoo/zoo.go":                         "package zoo\n\ntype Animal struct{}\n",
+		"internal/source/sourceapi/t.go":     "package sourceapi\n",
+		"internal/thing/service.yaml":        house,
+	})
+	generate(t, root)
+	if text := read(t, root, "internal/thing/thingapi/types.go"); !strings.Contains(text, "type Person struct{}") || !strings.Contains(text, "type Human struct{}") {
+		t.Errorf("got\n%s", text)
+	}
+	if text := read(t, root, "internal/thing/thingapi/imports_gen.go"); !strings.Contains(text, "type Animal = zoo.Animal") || strings.Contains(text, "otherapi") {
+		t.Errorf("got\n%s", text)
+	}
+	write(t, root, map[string]string{"test/model/thing/service.yaml": "general: {host: thing}\nfunctions: [{signature: \"F(h Human, m Micros)\"}]\n", "test/model/thing/doc.go": "package thing\n", "internal/thing/thingapi/types.go": "package thingapi\n"})
+	if _, err := codegen.Generate(codegen.Options{Root: root, Dirs: []string{filepath.Join(root, "test/model/thing")}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := read(t, root, "test/model/thing/thingapi/imports_gen.go"); !strings.Contains(text, "type Human = otherapi.Human") || !strings.Contains(text, "type Micros = money.Micros") {
+		t.Errorf("got\n%s", text)
+	}
+}
+
 func sortedPaths(files map[string]string) (paths []string) {
 	for path := range files {
 		paths = append(paths, path)

@@ -120,7 +120,7 @@ func (g *generator) checkTopic(sink *spec.Entry) *spec.Error {
 }
 
 // resolveTypes finds the complex types of the contract: in the contract's own package, else in the
-// one package of the module that has it, else as a new empty struct in types.go.
+// one package that it may take them from (see declaring), else as a new empty struct in types.go.
 func (g *generator) resolveTypes() error {
 	own, err := g.module.load(g.apiDir())
 	if err != nil {
@@ -160,7 +160,7 @@ func (g *generator) resolveTypes() error {
 }
 
 func (g *generator) elsewhere(name string) (found []*goType, err error) {
-	packages, err := g.module.declaring(name)
+	packages, err := g.module.declaring(name, g.dir)
 	if err != nil {
 		return nil, err
 	}

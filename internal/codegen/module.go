@@ -15,12 +15,13 @@ import (
 
 // goModule is the Go module around the services.
 type goModule struct {
-	root   string // absolute directory of go.mod
-	path   string // import path
-	cache  map[string]*goPackage
-	looked map[string]bool // folders whose packages were loaded since it was last cleared
-	texts  []folder        // set by folders
-	who    string          // set by identity
+	root     string // absolute directory of go.mod
+	path     string // import path
+	cache    map[string]*goPackage
+	looked   map[string]bool // folders whose packages were loaded since it was last cleared
+	texts    []folder        // set by folders
+	programs map[string]bool // set by folders: top folders that hold services
+	who      string          // set by identity
 
 	services  []string                 // all folders of services; set by neighbours
 	contracts map[string]*spec.Service // those that have been read without a mistake

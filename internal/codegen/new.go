@@ -30,6 +30,9 @@ func New(root, name string) (next string, err error) {
 	if !serviceName.MatchString(name) {
 		return "", fmt.Errorf("%q is no name of a service: small letters and digits, such as notes or shop/notes", name)
 	}
+	if !m.isHouse() {
+		return "", fmt.Errorf("the module %s in %s is not m3o: a service lives in a copy of m3o, since it imports what is internal there; run m3o new in that folder", m.path, m.root)
+	}
 	dir := filepath.Join(m.root, "internal", filepath.FromSlash(name))
 	schema := filepath.Join(m.root, "migrations", noun)
 	for _, taken := range []string{dir, schema} {
@@ -74,6 +77,15 @@ func New(root, name string) (next string, err error) {
 	return whatNext(name, noun, registered, lines), nil
 }
 
+// isHouse says whether the module is m3o, by whatever name: it has what a new service imports.
+func (m *goModule) isHouse() bool {
+	if m.path == "m3o" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(m.root, "internal", "config"))
+	return err == nil
+}
+
 // whatNext tells somebody who has just made a service how to go on.
 func whatNext(name, noun string, registered bool, lines string) string {
 	text := fmt.Sprintf(`internal/%[1]s is there, with a table in migrations/%[2]s.
@@ -82,11 +94,12 @@ Next:
   1. go test ./internal/%[1]s
   2. edit internal/%[1]s/service.yaml, then: go run ./cmd/m3o generate internal/%[1]s
   3. write the rules in internal/%[1]s/%[2]s.go and the SQL in internal/%[1]s/store.go
+  4. for a fake of its contract, in internal/%[1]s/%[2]sapi/%[2]sapifakes, whenever that has changed: go generate -run counterfeiter ./internal/%[1]s/...
 `, name, noun)
 	if registered {
-		return text + fmt.Sprintf("  4. go run ./cmd/m3o serves it already (internal/app/house.go), and sells it at /v1/%s/hello\n", noun)
+		return text + fmt.Sprintf("  5. go run ./cmd/m3o serves it already (internal/app/house.go), and sells it at /v1/%s/hello\n", noun)
 	}
-	return text + "  4. add it to the house in internal/app/house.go, above what needs it:\n\n\t" + lines
+	return text + "  5. add it to the house in internal/app/house.go, above what needs it:\n\n\t" + lines
 }
 
 // fill executes a template of a file that is made once.

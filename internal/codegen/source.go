@@ -114,15 +114,16 @@ func (p *goPackage) addTypes(f *goFile) {
 	}
 }
 
-// declaring are the packages that declare a type and that a contract may take it from: those that import nothing of the
-// module but fault, and contracts of other services.
-func (m *goModule) declaring(name string) (found []*goPackage, err error) {
+// declaring are the packages that declare a type and that the contract of the service in dir may take it from: those that
+// import nothing of the module but fault, and contracts of other services. Those of another program are none of them: what
+// tests and examples declare is theirs.
+func (m *goModule) declaring(name, dir string) (found []*goPackage, err error) {
 	folders, err := m.folders()
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range folders {
-		if !slices.ContainsFunc(f.texts, func(text []byte) bool { return bytes.Contains(text, []byte(name)) }) {
+		if !m.shares(f.dir, dir) || !slices.ContainsFunc(f.texts, func(text []byte) bool { return bytes.Contains(text, []byte(name)) }) {
 			continue
 		}
 		p, err := m.read(f.dir)
@@ -136,16 +137,24 @@ func (m *goModule) declaring(name string) (found []*goPackage, err error) {
 	return found, nil
 }
 
+// shares says whether the service in dir may take types from a folder: one of its own program, of internal, or of a
+// part of the module that holds no services.
+func (m *goModule) shares(folder, dir string) bool {
+	program := m.program(folder)
+	return program == m.program(dir) || program == "internal" || !m.programs[program]
+}
+
 // folders are the directories of the module that have Go files and are no services.
 func (m *goModule) folders() ([]folder, error) {
 	if m.texts != nil {
 		return m.texts, nil
 	}
-	m.texts = []folder{}
+	m.texts, m.programs = []folder{}, map[string]bool{}
 	err := m.walk(func(dir string, entries []fs.DirEntry) error {
 		f := folder{dir: dir}
 		for _, e := range entries {
 			if e.Name() == "service.yaml" {
+				m.programs[m.program(dir)] = true
 				return nil // a service itself; its …api is below
 			}
 			if isGo(e) {

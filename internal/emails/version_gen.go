@@ -6,4 +6,4 @@ package emails
 const Version = "1a0b0768bcbb"
 
 //m3o:docs Deliver=d4bd35e4 List=3bd04e96 Send=6ab2661a Sweep=117c9bbd
-//m3o:made f5232f146a6fe59098a2792a12d9072f
+//m3o:made b04ecb33c50f2d2b5004d0ab07a9bde9

@@ -6,4 +6,4 @@ package events
 const Version = "fb6305a8dbdb"
 
 //m3o:docs DeadLetters=6baf4682 List=43f6e373 Replay=73338027 Sweep=4817d557
-//m3o:made 98a7701404008b3c471c59f57823ddc8
+//m3o:made 56e1273601699820af6d62263b1773f4

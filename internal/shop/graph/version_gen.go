@@ -6,4 +6,4 @@ package graph
 const Version = "7f7b288357bf"
 
 //m3o:docs Asset=c5908e55 Graphql=b0ceaab5 OnNewsHeard=148d693c OnOrders=fc3ffc43 OnProducts=0e2c2c6c OnTokenRevoked=00392063 Playground=4dfc0948 Query=1379d677
-//m3o:made e9a3f9377044fff37f7f833848ce6b3f
+//m3o:made ecffd0af59425f87a1c7da9b6992b663

@@ -6,4 +6,4 @@ package root
 const Version = "3c9ade8f8d2e"
 
 //m3o:docs Home=56cba9c9
-//m3o:made 6bbba3ce5a221997e6968bb78abba377
+//m3o:made 70416dd91127330ffa4083f709aa56d2

@@ -6,4 +6,4 @@ package source
 const Version = "4f95f32428b2"
 
 //m3o:docs Finish=55f5c4d4
-//m3o:made 61a3b7e5a22c4279578115d9bf535771
+//m3o:made f2070aed08b87ddbac24256f1bf83fe9

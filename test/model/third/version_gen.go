@@ -6,4 +6,4 @@ package third
 const Version = "ab91086902d7"
 
 //m3o:docs Fail=2e033dd0 Headers=fea007b1 Look=785b8c54
-//m3o:made 97585af79d9d977d1d1b34c18bc1dac7
+//m3o:made 1b67008fdf7456462819f315ed2907bf
