@@ -50,7 +50,8 @@ func changed(before, after map[string]string) (paths []string) {
 func begun(t *testing.T, contract string) string {
 	t.Helper()
 	root := t.TempDir()
-	write(t, root, map[string]string{"go.mod": "module m3o\n\ngo 1.26\n", "internal/thing/doc.go": "// Package thing is.\npackage thing\n", "internal/thing/service.yaml": contract})
+	write(t, root, map[string]string{"go.mod": "module m3o\n\ngo 1.26\n", "internal/thing/doc.go": "// Package thing is.\npackage thing\n", "internal/thing/service.yaml": contract,
+		"pkg/events/proto/customers/events.go": "package customers\n"})
 	return root
 }
 
