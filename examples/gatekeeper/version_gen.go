@@ -6,4 +6,4 @@ package gatekeeper
 const Version = "9f33bab7e214"
 
 //m3o:docs OnAllowRegistration=dcf3ec7e OnChangedBannedDomains=bf637b2a
-//m3o:made 7b1d42a134b927ca343bee2bf44086cb
+//m3o:made ec145113579194755c7aad4efc382e06

@@ -6,4 +6,4 @@ package messenger
 const Version = "ae0dad0970c7"
 
 //m3o:docs Greet=db1edc39 Home=1c164428 RollCall=99693558
-//m3o:made b689d3506b505a551e56804eaa022b9f
+//m3o:made 2ba1b1057316dd458cd8b3bb82091b15

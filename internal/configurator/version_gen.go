@@ -6,4 +6,4 @@ package configurator
 const Version = "66cb4da8ed23"
 
 //m3o:docs List=aa475e94 Refresh=607b5dba Remind=874e4471 Set=e6a20d5a Unset=da3b9afd Values=a8e0a4ab
-//m3o:made c3231f4193c19a67d86932f57f7a4968
+//m3o:made 26ce627e6d6f00baedbae748fa2287c1

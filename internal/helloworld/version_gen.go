@@ -6,4 +6,4 @@ package helloworld
 const Version = "7490a73c3ac6"
 
 //m3o:docs Call=678747fb Stream=180b8dab
-//m3o:made 87823b614c26dbfb24705eb6b3fdce1c
+//m3o:made 95a336f5c68b78a2fbab6616f6e5cd2b

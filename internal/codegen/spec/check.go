@@ -152,7 +152,6 @@ func (p *parser) checkHost() {
 	if !written {
 		at = p.general[""]
 	}
-	p.service.host = at
 	switch {
 	case g.Host == "":
 		p.fail(at, wrong(0, "E-MISSING", "the host is missing").or("general: {host: name}"))
@@ -160,6 +159,8 @@ func (p *parser) checkHost() {
 		p.fail(at, badHost("E-HOST", g.Host))
 	case host == "all" || strings.HasSuffix(host, ".all"):
 		p.fail(at, wrong(0, "E-HOST-RESERVED", "the host all means every service"))
+	default:
+		p.service.host = at
 	}
 	if g.Description == "" {
 		g.Description = "The \"" + g.Host + "\" microservice."

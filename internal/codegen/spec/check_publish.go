@@ -96,10 +96,11 @@ func (p *parser) checkRequest(f *Entry, request *yaml.Node) {
 			continue
 		}
 		m := wrong(0, "E-PUBLISH", "%s has no argument %s", f.Name(), clip(key.Value))
-		if near := nearest(key.Value, names); near != "" {
+		m.hint = "it has " + strings.Join(names, ", ")
+		if near := nearest(key.Value, names); near != "" && len(key.Value) > 2 {
 			m.hint = "did you mean " + near + "?"
-		} else {
-			m.hint = "it is " + f.Signature.String()
+		} else if len(names) == 0 {
+			m.hint = "it has none"
 		}
 		p.fail(placeOf(key), m)
 	}

@@ -14,12 +14,12 @@ func Clash(services []*Service) (mistakes Errors) {
 	places := map[string][]taken{}
 	for _, s := range services {
 		host := strings.ToLower(s.General.Host)
-		if first, ok := hosts[host]; ok && first.File != s.File {
+		if first, ok := hosts[host]; ok && s.host.line > 0 && first.File != s.File {
 			mistakes = append(mistakes, Error{File: s.File, Line: s.host.line, Col: s.host.col, Class: "E-HOST-DUP",
 				Message: fmt.Sprintf("the host %s is that of %s:%d", clip(host), first.File, first.host.line), Hint: "each service of a program has a host of its own"})
 			continue // what it has at the same paths follows from that
 		}
-		if host != "" {
+		if s.host.line > 0 {
 			hosts[host] = s
 		}
 		for _, e := range slices.Concat(s.Functions, s.Webs, s.Events) {

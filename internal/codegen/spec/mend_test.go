@@ -39,23 +39,25 @@ func TestAMistakeSaysItsReasonAndTheMend(t *testing.T) {
 func TestExamplesAreCallsOfTheirFunctions(t *testing.T) {
 	t.Parallel()
 	const before = "general: {host: a, wire: m3o}\nfunctions:\n  - signature: Add(x int, orderIDs []string, at Time, big int64, d *Duration, m map[string]float64, t Thing, b []byte, ok bool)\n" +
-		"  - signature: Put(httpRequestBody Thing)\npublish:\n  examples:\n    "
+		"  - {signature: Put(httpRequestBody Thing)}\n  - {signature: Get()}\n  - {signature: \"Has(x int, y int)\"}\npublish:\n  examples:\n    "
 	for text, want := range map[string]string{
 		"Add: [{request: {x: 1, order_ids: [a], at: 2026-01-01T00:00:00Z, big: \"9\", d: 5, m: {a: 1.5, b: 2}, t: {u: v}, b: aGk=, ok: true}}]": "",
 		"Add: [{title: one}, {request: {}}, {request: {x: 1.0}, response: [1]}]":                                                                "",
 		"Put: [{request: {a: 1}}]":                      "",
-		"Add: {request: {}}":                            "7:10: E-PUBLISH: the examples of Add must be a list, not a mapping (begin each example with a dash)",
-		"Add: [7]":                                      "7:11: E-PUBLISH: an example must be a mapping, not a number (such as title: …, request: {…})",
-		"Add: [{title: 7}]":                             "7:19: E-PUBLISH: title must be a text, not 7",
-		"Put: [{request: [1]}]":                         "7:21: E-PUBLISH: the request of an example must be a mapping, not a list (an argument and its value each, as in Put(httpRequestBody Thing))",
-		"Add: [{request: {x: one, orderIDs: 3}}]":       "7:25: E-PUBLISH: x must be a whole number, not a text\n7:30: E-PUBLISH: Add has no argument orderIDs (did you mean order_ids?)",
-		"Add: [{request: {order_ids: [a, 2]}}]":         "7:37: E-PUBLISH: order_ids must be a text, not 2",
-		"Add: [{request: {order_ids: a}}]":              "7:33: E-PUBLISH: order_ids must be a list, not a text",
-		"Add: [{request: {x: ~, ok: 1, m: {a: \"\"}}}]": "7:25: E-PUBLISH: x must be a whole number, not empty\n7:32: E-PUBLISH: ok must be true or false, not 1\n7:43: E-PUBLISH: m must be a number, not a text",
-		"Add: [{request: {at: now, x: 1.5, b: [1]}}]":   "7:26: E-PUBLISH: at must be a time such as 2006-01-02T15:04:05Z, not a text\n7:34: E-PUBLISH: x must be a whole number, not 1.5\n7:42: E-PUBLISH: b must be a text in base64, not a list",
-		"add: []": "7:5: E-PUBLISH: examples: there is no function add (did you mean Add?)",
-		"Put: []\n  prices:\n    Put: 1\n    add: 2":      "10:5: E-PUBLISH: prices: there is no function add (did you mean Add?)",
-		"Put: []\n  quotas:\n    Put: 1\n    Subtract: 2": "10:5: E-PUBLISH: quotas: there is no function Subtract (one of Add, Put)",
+		"Add: {request: {}}":                            "9:10: E-PUBLISH: the examples of Add must be a list, not a mapping (begin each example with a dash)",
+		"Add: [7]":                                      "9:11: E-PUBLISH: an example must be a mapping, not a number (such as title: …, request: {…})",
+		"Add: [{title: 7}]":                             "9:19: E-PUBLISH: title must be a text, not 7",
+		"Put: [{request: [1]}]":                         "9:21: E-PUBLISH: the request of an example must be a mapping, not a list (an argument and its value each, as in Put(httpRequestBody Thing))",
+		"Add: [{request: {x: one, orderIDs: 3}}]":       "9:25: E-PUBLISH: x must be a whole number, not a text\n9:30: E-PUBLISH: Add has no argument orderIDs (did you mean order_ids?)",
+		"Get: [{request: {zz: 3}}]":                     "9:22: E-PUBLISH: Get has no argument zz (it has none)",
+		"Has: [{request: {zz: 3}}]":                     "9:22: E-PUBLISH: Has has no argument zz (it has x, y)",
+		"Add: [{request: {order_ids: [a, 2]}}]":         "9:37: E-PUBLISH: order_ids must be a text, not 2",
+		"Add: [{request: {order_ids: a}}]":              "9:33: E-PUBLISH: order_ids must be a list, not a text",
+		"Add: [{request: {x: ~, ok: 1, m: {a: \"\"}}}]": "9:25: E-PUBLISH: x must be a whole number, not empty\n9:32: E-PUBLISH: ok must be true or false, not 1\n9:43: E-PUBLISH: m must be a number, not a text",
+		"Add: [{request: {at: now, x: 1.5, b: [1]}}]":   "9:26: E-PUBLISH: at must be a time such as 2006-01-02T15:04:05Z, not a text\n9:34: E-PUBLISH: x must be a whole number, not 1.5\n9:42: E-PUBLISH: b must be a text in base64, not a list",
+		"add: []": "9:5: E-PUBLISH: examples: there is no function add (did you mean Add?)",
+		"Put: []\n  prices:\n    Put: 1\n    add: 2":      "12:5: E-PUBLISH: prices: there is no function add (did you mean Add?)",
+		"Put: []\n  quotas:\n    Put: 1\n    Subtract: 2": "12:5: E-PUBLISH: quotas: there is no function Subtract (one of Add, Put, Get, Has)",
 	} {
 		if diff := cmp.Diff(want, told(before+text)); diff != "" {
 			t.Errorf("%s:\n%s", text, diff)

@@ -19,7 +19,7 @@ type Service struct {
 	Publish   *Publish // nil: not in the catalogue
 	Warnings  Errors   // what is allowed but probably not meant
 
-	host place // of the host in the file
+	host place // of the host in the file, if it is one
 }
 
 // General is the section of that name.

@@ -6,4 +6,4 @@ package graph
 const Version = "7f7b288357bf"
 
 //m3o:docs Asset=c5908e55 Graphql=b0ceaab5 OnNewsHeard=148d693c OnOrders=fc3ffc43 OnProducts=0e2c2c6c OnTokenRevoked=00392063 Playground=4dfc0948 Query=1379d677
-//m3o:made ecffd0af59425f87a1c7da9b6992b663
+//m3o:made 6c9ae9cc026b1e19e53786128c33a745

@@ -6,4 +6,4 @@ package witness
 const Version = "4b5958357adb"
 
 //m3o:docs OnDone=69c86ecc
-//m3o:made e96470164c9d0d5c331771b4719ed7ff
+//m3o:made debf73431ae72365a812dbeb96c09156
