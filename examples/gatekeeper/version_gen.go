@@ -6,4 +6,4 @@ package gatekeeper
 const Version = "9f33bab7e214"
 
 //m3o:docs OnAllowRegistration=dcf3ec7e OnChangedBannedDomains=bf637b2a
-//m3o:made ec145113579194755c7aad4efc382e06
+//m3o:made ab5412d13921784caa615abade0e8365

@@ -6,4 +6,4 @@ package registrar
 const Version = "1807d18705c3"
 
 //m3o:docs SignUp=d222f1e1
-//m3o:made 71ad7ccaafd315aee0d3e879f6e7476d
+//m3o:made 0cf1dcfcabb67a21aea41661900a397b

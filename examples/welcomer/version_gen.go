@@ -6,4 +6,4 @@ package welcomer
 const Version = "e7b29e60d7af"
 
 //m3o:docs Guests=6cb9a94e OnRegistered=5a9a1dbe
-//m3o:made d4aae7e54b57e3515baf40dc96c9a1cf
+//m3o:made 54882180f21aea41322c1fa84a199567

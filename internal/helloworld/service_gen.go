@@ -59,7 +59,7 @@ func (s *Service) Published() *rpc.Publication {
 		Icon:        "👋",
 		Prices:      map[string]money.Micros{"Call": 10, "Stream": 10},
 		Quotas:      map[string]int64{},
-		Examples:    "{\"Call\":[{\"description\":\"Answers with a greeting for the name.\",\"request\":{\"name\":\"John\"},\"response\":{\"message\":\"Hello John\"},\"title\":\"Greet somebody\"}],\"Stream\":[{\"description\":\"Answers with five lines.\",\"request\":{\"messages\":5,\"name\":\"John\"},\"response\":{\"message\":\"Hello John\"},\"title\":\"Greet somebody five times\"}]}",
+		Examples:    "{\"call\":[{\"description\":\"Answers with a greeting for the name.\",\"request\":{\"name\":\"John\"},\"response\":{\"message\":\"Hello John\"},\"title\":\"Greet somebody\"}],\"stream\":[{\"description\":\"Answers with five lines.\",\"request\":{\"messages\":5,\"name\":\"John\"},\"response\":{\"message\":\"Hello John\"},\"title\":\"Greet somebody five times\"}]}",
 		OpenAPI:     helloworldapi.PublishedOpenAPI(),
 		Functions:   helloworldapi.Published(),
 	}

@@ -3,7 +3,7 @@
 package helloworld
 
 // Version names the state of the service when this was generated: another body of a function is another version.
-const Version = "7490a73c3ac6"
+const Version = "464f2affe032"
 
 //m3o:docs Call=678747fb Stream=180b8dab
-//m3o:made 95a336f5c68b78a2fbab6616f6e5cd2b
+//m3o:made b271fef4c66d7209d307a2e2016d570b

@@ -10,34 +10,49 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// checkPublish wants the keys of prices, quotas and examples to be functions, as they are written there, and the
-// examples to be calls of them.
+// checkPublish wants the keys of prices, quotas and examples to be functions, whatever their case, and the examples to be
+// calls of them. The keys of prices and quotas become the functions' names; M3O's examples keep theirs.
 func (p *parser) checkPublish() {
 	pub := p.service.Publish
 	if pub == nil {
 		return
-	}
-	for _, key := range sortedKeys(pub.Prices) {
-		p.onSale("prices", key)
-	}
-	for _, key := range sortedKeys(pub.Quotas) {
-		p.onSale("quotas", key)
 	}
 	for _, key := range sortedKeys(pub.Examples) {
 		if f := p.onSale("examples", key); f != nil && !f.broken {
 			p.checkExamples(f, p.examples[key])
 		}
 	}
+	pub.Prices = named(p, "prices", pub.Prices)
+	pub.Quotas = named(p, "quotas", pub.Quotas)
 	if pub.Description == "" {
 		pub.Description = p.service.General.Description
 	}
+}
+
+// named is a table of publish by the names of functions.
+func named[V any](p *parser, field string, table map[string]V) map[string]V {
+	if table == nil {
+		return nil
+	}
+	all := map[string]V{}
+	for _, key := range sortedKeys(table) {
+		f := p.onSale(field, key)
+		if f == nil {
+			continue
+		}
+		if _, twice := all[f.Name()]; twice {
+			p.fail(p.publish[field+"."+key], wrong(0, "E-PUBLISH", "%s: %s is there twice", field, f.Name()).or("upper and lower case do not matter: keep one"))
+		}
+		all[f.Name()] = table[key]
+	}
+	return all
 }
 
 // onSale is the function that a key of publish names; nil, and a mistake, when there is none.
 func (p *parser) onSale(field, key string) *Entry {
 	var names []string
 	for _, f := range p.service.Functions {
-		if f.Name() == key {
+		if strings.EqualFold(f.Name(), key) {
 			return f
 		}
 		names = append(names, f.Name())

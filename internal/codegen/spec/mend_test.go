@@ -55,8 +55,10 @@ func TestExamplesAreCallsOfTheirFunctions(t *testing.T) {
 		"Add: [{request: {order_ids: a}}]":              "9:33: E-PUBLISH: order_ids must be a list, not a text",
 		"Add: [{request: {x: ~, ok: 1, m: {a: \"\"}}}]": "9:25: E-PUBLISH: x must be a whole number, not empty\n9:32: E-PUBLISH: ok must be true or false, not 1\n9:43: E-PUBLISH: m must be a number, not a text",
 		"Add: [{request: {at: now, x: 1.5, b: [1]}}]":   "9:26: E-PUBLISH: at must be a time such as 2006-01-02T15:04:05Z, not a text\n9:34: E-PUBLISH: x must be a whole number, not 1.5\n9:42: E-PUBLISH: b must be a text in base64, not a list",
-		"add: []": "9:5: E-PUBLISH: examples: there is no function add (did you mean Add?)",
-		"Put: []\n  prices:\n    Put: 1\n    add: 2":      "12:5: E-PUBLISH: prices: there is no function add (did you mean Add?)",
+		"ad: []":                     "9:5: E-PUBLISH: examples: there is no function ad (did you mean Add?)",
+		"add: [{request: {x: one}}]": "9:25: E-PUBLISH: x must be a whole number, not a text",
+		"Put: []\n  prices:\n    put: 1\n    ad: 2":       "12:5: E-PUBLISH: prices: there is no function ad (did you mean Add?)",
+		"Put: []\n  prices:\n    Put: 1\n    put: 2":      "12:5: E-PUBLISH: prices: Put is there twice (upper and lower case do not matter: keep one)",
 		"Put: []\n  quotas:\n    Put: 1\n    Subtract: 2": "12:5: E-PUBLISH: quotas: there is no function Subtract (one of Add, Put, Get, Has)",
 	} {
 		if diff := cmp.Diff(want, told(before+text)); diff != "" {

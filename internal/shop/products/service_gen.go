@@ -101,7 +101,7 @@ func (s *Service) Published() *rpc.Publication {
 		Icon:        "🛒",
 		Prices:      map[string]money.Micros{"GetProduct": 10, "GetProducts": 10},
 		Quotas:      map[string]int64{},
-		Examples:    "{\"GetProduct\":[{\"description\":\"Answers with the product of the id.\",\"request\":{\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\"},\"response\":{\"product\":{\"created_at\":\"2026-05-01T12:00:00Z\",\"description\":\"Gives light\",\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\",\"name\":\"Lamp\",\"price\":25,\"stock\":4}},\"title\":\"Read a product\"}],\"GetProducts\":[{\"description\":\"Answers with the newest products that match.\",\"request\":{\"limit\":1,\"search\":\"lamp\"},\"response\":{\"next_cursor\":\"\",\"products\":[{\"created_at\":\"2026-05-01T12:00:00Z\",\"description\":\"Gives light\",\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\",\"name\":\"Lamp\",\"price\":25,\"stock\":4}]},\"title\":\"Find lamps\"}]}",
+		Examples:    "{\"getproduct\":[{\"description\":\"Answers with the product of the id.\",\"request\":{\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\"},\"response\":{\"product\":{\"created_at\":\"2026-05-01T12:00:00Z\",\"description\":\"Gives light\",\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\",\"name\":\"Lamp\",\"price\":25,\"stock\":4}},\"title\":\"Read a product\"}],\"getproducts\":[{\"description\":\"Answers with the newest products that match.\",\"request\":{\"limit\":1,\"search\":\"lamp\"},\"response\":{\"next_cursor\":\"\",\"products\":[{\"created_at\":\"2026-05-01T12:00:00Z\",\"description\":\"Gives light\",\"id\":\"prd_06e5r8k2q0t3l9n1m7v4s6p8ac\",\"name\":\"Lamp\",\"price\":25,\"stock\":4}]},\"title\":\"Find lamps\"}]}",
 		OpenAPI:     productsapi.PublishedOpenAPI(),
 		Functions:   productsapi.Published(),
 	}

@@ -6,4 +6,4 @@ package root
 const Version = "3c9ade8f8d2e"
 
 //m3o:docs Home=56cba9c9
-//m3o:made f22092a1e92721acc346e00f7775dd68
+//m3o:made bb871865d70d5498ff28c3931ffa1346

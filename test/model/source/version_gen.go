@@ -6,4 +6,4 @@ package source
 const Version = "4f95f32428b2"
 
 //m3o:docs Finish=55f5c4d4
-//m3o:made 847153d37bce76152607faee220d0213
+//m3o:made 87087aee8351e7c90b97823133b99e0b

@@ -5,4 +5,4 @@ package strict
 // Version names the state of the service when this was generated: another body of a function is another version.
 const Version = "55c5f0f6d0d7"
 
-//m3o:made 44a112c364c97d1b78692358cecb7991
+//m3o:made 5884e3a27a8d72fd29e9f61385857487

@@ -6,4 +6,4 @@ package third
 const Version = "ab91086902d7"
 
 //m3o:docs Fail=2e033dd0 Headers=fea007b1 Look=785b8c54
-//m3o:made fa400a6f8134b12f3a96898ad366d21d
+//m3o:made 53a8afd87ce9aa94f32198864a16b709
