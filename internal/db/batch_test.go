@@ -303,7 +303,7 @@ func TestBatch_ACallersDeadlineInAStatementIsNotTheOthers(t *testing.T) {
 		accounts(t, d)
 		slow := `SELECT pg_sleep(0.3)`
 		if d.Dialect() == db.SQLite {
-			slow = `UPDATE accounts SET balance = (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT count(*) FROM n)`
+			slow = `UPDATE accounts SET balance = (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT count(*) FROM n)`
 		}
 		m := meet(t, d)
 		for i := range 3 {
