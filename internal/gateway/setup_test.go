@@ -205,11 +205,8 @@ type toldLate struct {
 	door *door
 }
 
-func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (lease balanceapi.Lease, err error) {
-	err = b.door.suffer(ctx, func(ctx context.Context) (err error) {
-		lease, err = b.Service.Lease(ctx, r)
-		return err
-	})
+func (b toldLate) Lease(ctx context.Context, r balanceapi.LeaseRequest) (balanceapi.Lease, error) {
+	lease, err := suffer(ctx, b.door, func(ctx context.Context) (balanceapi.Lease, error) { return b.Service.Lease(ctx, r) })
 	b.door.leases.Add(1)
 	b.door.mu.Lock()
 	happens := b.door.leased
@@ -235,11 +232,15 @@ func (b toldLate) CloseLease(ctx context.Context, leaseID string) error {
 	if b.door.loses() {
 		return fault.New(fault.Unavailable, "it does not get there")
 	}
-	return b.door.suffer(ctx, func(ctx context.Context) error { return b.Service.CloseLease(ctx, leaseID) })
+	_, err := suffer(ctx, b.door, func(ctx context.Context) (none struct{}, err error) { return none, b.Service.CloseLease(ctx, leaseID) })
+	return err
 }
 
 func (b toldLate) Return(ctx context.Context, leaseID string, turn int64, amount money.Micros) error {
-	return b.door.suffer(ctx, func(ctx context.Context) error { return b.Service.Return(ctx, leaseID, turn, amount) })
+	_, err := suffer(ctx, b.door, func(ctx context.Context) (none struct{}, err error) {
+		return none, b.Service.Return(ctx, leaseID, turn, amount)
+	})
+	return err
 }
 
 // untold is usage with answers that get lost.
@@ -256,12 +257,8 @@ func (u untold) LeaseQuota(ctx context.Context, r usageapi.QuotaRequest) (usagea
 	return lease, err
 }
 
-func (u untold) Record(ctx context.Context, calls []usageapi.Call) (refused []string, err error) {
-	err = u.door.suffer(ctx, func(ctx context.Context) (err error) {
-		refused, err = u.Service.Record(ctx, calls)
-		return err
-	})
-	return refused, err
+func (u untold) Record(ctx context.Context, calls []usageapi.Call) ([]string, error) {
+	return suffer(ctx, u.door, func(ctx context.Context) ([]string, error) { return u.Service.Record(ctx, calls) })
 }
 
 // fate is what becomes of a request between processes.
@@ -276,29 +273,32 @@ const (
 )
 
 // suffer lets a request have its fate.
-func (s *door) suffer(ctx context.Context, request func(context.Context) error) error {
+func suffer[Answer any](ctx context.Context, s *door, request func(context.Context) (Answer, error)) (answer Answer, err error) {
 	s.mu.Lock()
 	decide := s.fate
-	s.mu.Unlock()
 	if decide == nil {
+		s.mu.Unlock()
 		return request(ctx)
 	}
+	s.late.Add(1) // with the lock held, so that nobody comes who was not there before fate was taken back
+	s.mu.Unlock()
+	defer s.late.Done()
 	lost := fault.New(fault.Unavailable, "no answer")
 	switch decide() {
 	case slow:
 		time.Sleep(5 * time.Millisecond)
 		return request(ctx)
 	case unheard:
-		return lost
+		return answer, lost
 	case unanswered:
-		_ = request(ctx)
-		return lost
+		_, _ = request(ctx)
+		return answer, lost
 	case late:
 		s.late.Go(func() {
 			time.Sleep(10 * time.Millisecond)
-			_ = request(context.WithoutCancel(ctx))
+			_, _ = request(context.WithoutCancel(ctx))
 		})
-		return lost
+		return answer, lost
 	}
 	return request(ctx)
 }
