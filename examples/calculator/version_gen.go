@@ -6,4 +6,4 @@ package calculator
 const Version = "83a993618582"
 
 //m3o:docs Add=2d723216 Distance=0fee4351 Divide=f008c1a2 Solve=6b947b44
-//m3o:made dd6861ca600cf6814055d898f13e3e56
+//m3o:made 0a658c23bc473dd72d740a40731bf1b2

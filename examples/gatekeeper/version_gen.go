@@ -6,4 +6,4 @@ package gatekeeper
 const Version = "9f33bab7e214"
 
 //m3o:docs OnAllowRegistration=dcf3ec7e OnChangedBannedDomains=bf637b2a
-//m3o:made ab5412d13921784caa615abade0e8365
+//m3o:made 4a854b2f812ce7b480abd3479a3d3465

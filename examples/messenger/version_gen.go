@@ -6,4 +6,4 @@ package messenger
 const Version = "ae0dad0970c7"
 
 //m3o:docs Greet=db1edc39 Home=1c164428 RollCall=99693558
-//m3o:made 5038ebaeee8a550543dbf6101e116e4f
+//m3o:made c08204da01057bee133a3dfa85dc5935

@@ -6,4 +6,4 @@ package pages
 const Version = "a5fb874ee8f0"
 
 //m3o:docs File=212823bf Form=85fd17f1 Home=06947102
-//m3o:made 76b058e494d35fcb5767565b061683db
+//m3o:made 1571b4b402afa964a56bb2c19181fbe1

@@ -6,4 +6,4 @@ package registrar
 const Version = "1807d18705c3"
 
 //m3o:docs SignUp=d222f1e1
-//m3o:made 0cf1dcfcabb67a21aea41661900a397b
+//m3o:made 03dfd153fe4b6eec34b4454bfb3262e3

@@ -6,4 +6,4 @@ package welcomer
 const Version = "e7b29e60d7af"
 
 //m3o:docs Guests=6cb9a94e OnRegistered=5a9a1dbe
-//m3o:made 54882180f21aea41322c1fa84a199567
+//m3o:made 2ce9c4f2483fa06d7ef440b299f75e3e

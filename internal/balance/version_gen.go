@@ -8,4 +8,4 @@ const Version = "29ad0ebad84c"
 //m3o:reads internal/money
 //m3o:type Micros=m3o/internal/money
 //m3o:docs Audit=0a26b3b7 CloseExpired=b000f615 CloseLease=de54675a CloseLeases=69d06513 Current=2fdc8f03 Decrement=f6d64710 Increment=5b6b6dbd Lease=7624051c ListAdjustments=3a8b15de ListEntries=15191cfe OnCustomers=57d9a67a OnRequests=7394b6a6 Return=6427710b Transfer=e40ea6ac
-//m3o:made db54a47fb22a72f71386a3a99d2e3f93
+//m3o:made 627cafd030246cd0b5772ea002a25221

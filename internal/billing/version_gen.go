@@ -7,4 +7,4 @@ const Version = "913e5f755a6b"
 
 //m3o:reads internal/money
 //m3o:docs OnChangedTiers=bbc06f07 OnCustomers=9e07b02a ReadAccount=7c75e1b8 SubscribeTier=e390205a TierOf=424f9eee
-//m3o:made b783bfb5a4b5871a273ec3a17bc9cbfb
+//m3o:made 8068c55ed985efcc6dbdec96f9aaefb4

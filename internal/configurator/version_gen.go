@@ -6,4 +6,4 @@ package configurator
 const Version = "66cb4da8ed23"
 
 //m3o:docs List=aa475e94 Refresh=607b5dba Remind=874e4471 Set=e6a20d5a Unset=da3b9afd Values=a8e0a4ab
-//m3o:made 86ce5e842b792da96b95e781a4cab586
+//m3o:made 96cb33e2cacd48fcf1ad5ed80c124aaf

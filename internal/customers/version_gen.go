@@ -6,4 +6,4 @@ package customers
 const Version = "d20bc59b4518"
 
 //m3o:docs Authenticate=7ba989ea Ban=d2741d6d Delete=4da13f05 Inspect=dd2a7250 List=98664c5f Login=27796bce Logout=2fc3db0f OnChangedAllowList=50053d76 OnChangedBlockList=b09d32bc Provision=5a562489 Read=68f5bf8b Recover=3c2a6946 ResetPassword=30bd855b SignUp=71e87558 Status=b647aa48 Sweep=2cb44d60 Unban=b27c2830 Update=ce8a2a5a UpdateName=35e2fddb Verify=62408287
-//m3o:made 867214802d806c247e6a3f8439d5ffc8
+//m3o:made b62773a095f03baf7353b13ee2722ea8

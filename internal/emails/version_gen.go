@@ -6,4 +6,4 @@ package emails
 const Version = "1a0b0768bcbb"
 
 //m3o:docs Deliver=d4bd35e4 List=3bd04e96 Send=6ab2661a Sweep=117c9bbd
-//m3o:made 48a09bed7eda6b2bef867ca5a79ffd48
+//m3o:made b772b9ac861014ca1b49a8e993562bf1

@@ -6,4 +6,4 @@ package events
 const Version = "fb6305a8dbdb"
 
 //m3o:docs DeadLetters=6baf4682 List=43f6e373 Replay=73338027 Sweep=4817d557
-//m3o:made 3a1698a1ffc1099d710f11d0ce5be7cc
+//m3o:made f78fd563456a75350dea04b9d31b0dba

@@ -6,4 +6,4 @@ package gateway
 const Version = "2a32b084dbf5"
 
 //m3o:docs OnBalanceRaised=61c56eb8 OnCatalogueChanged=3d2836fc OnChangedRateMode=7c4e3ecc OnChangedRateTimeout=833273c3 OnChangedRateWhenAway=788c1f30 OnChangedUpstreamNetworks=4ec24fed OnCustomerChanged=8f6dcb27 OnFlush=78c826b5 OnKeysChanged=cc9e40aa OnQuotaRecall=e3e27649 OnRecall=c7ba827d OnTierChanged=faee6836 Tidy=7c8a4dc8
-//m3o:made 7f4d89f7d5eeb2f57cbf8db847c2a8c6
+//m3o:made 90b6b78cca5f7e9e3b2da31c3bba79ef

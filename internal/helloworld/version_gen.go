@@ -6,4 +6,4 @@ package helloworld
 const Version = "464f2affe032"
 
 //m3o:docs Call=678747fb Stream=180b8dab
-//m3o:made b271fef4c66d7209d307a2e2016d570b
+//m3o:made 4f47dc52903800ed7e3638a83bfa1bc2

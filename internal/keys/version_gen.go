@@ -6,4 +6,4 @@ package keys
 const Version = "7a053b255b65"
 
 //m3o:docs BlockKey=7598c3ef Changes=88bbb359 Generate=219fd34e ListKeys=659f9484 Lookup=3cff09a7 OnCustomers=d67426ae Revoke=1bea5f7b Touch=3e82d8c3 UnblockKey=2e679b61
-//m3o:made 0adbc85a4f2e8f14e858f5b79546e007
+//m3o:made 678cb9e941b7158b4440c42538574727

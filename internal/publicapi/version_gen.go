@@ -7,4 +7,4 @@ const Version = "1de486f3cf24"
 
 //m3o:reads internal/money
 //m3o:docs Declare=e6d9b403 ExploreAPI=e725e920 ExploreIndex=0e8b504d ExploreSearch=17e62921 Get=4da8c495 List=aafedec5 ListCategories=292b60e9 OpenAPI=8482fc42 Postman=df40e48c Pricing=acb8b4a0 Publish=081d38a7 Remove=b15b680d Snapshot=6962176d Update=ee31e483
-//m3o:made 4651097e0992c92a46dda630d4b3b08e
+//m3o:made 3c04a0073ef78c8753382e5b02bc8c30

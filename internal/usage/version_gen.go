@@ -7,4 +7,4 @@ const Version = "9bdd7190a3e3"
 
 //m3o:reads internal/money
 //m3o:docs Charged=190afa7d CloseLease=81ba9999 KeepQuota=54e1d3e4 LeaseQuota=ddf51bbc ListRecords=541fb242 OnCustomers=5371d01b Read=27ded602 ReadMonthlyTotal=3bb48940 Record=af5023e7
-//m3o:made f13e3181d16e61c332e51ae7cdb146aa
+//m3o:made e75566228aed4d4ed835c1cc7d4f6931

@@ -6,4 +6,4 @@ package graph
 const Version = "7f7b288357bf"
 
 //m3o:docs Asset=c5908e55 Graphql=b0ceaab5 OnNewsHeard=148d693c OnOrders=fc3ffc43 OnProducts=0e2c2c6c OnTokenRevoked=00392063 Playground=4dfc0948 Query=1379d677
-//m3o:made f5e7cc5ac521f69cc140f3d72ae624b9
+//m3o:made 3fd9f857da0e6a093b4fb932edbbf686

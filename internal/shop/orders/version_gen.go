@@ -6,4 +6,4 @@ package orders
 const Version = "28d51d1e612c"
 
 //m3o:docs GetOrder=be99e456 GetOrders=bb8816ea OnProducts=8e2c20cd OnUsers=15c2a43a PlaceOrder=d620c422 Recover=5e13fd83
-//m3o:made 4c223eac2a6f235f62a38be742308c29
+//m3o:made b759f39218c5335a5d4117f1456e25c0

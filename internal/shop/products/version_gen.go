@@ -6,4 +6,4 @@ package products
 const Version = "a4dfd150b776"
 
 //m3o:docs AddProduct=8b98059d AnnounceStock=f2a74323 Commit=d0e9cb93 GetProduct=e40c17b1 GetProducts=375dcce6 GetProductsByID=522b7cf4 OnOrders=f5d7da93 OnUsers=537e30fa OpenReservations=572550b4 Release=9bf0f7cd Reserve=e63a7542 UpdateInventory=0f433bf5
-//m3o:made 413812a56ec695d9964380c229553ecc
+//m3o:made 9f8de132c3cbc6a6e1dcee83dbe46edb

@@ -6,4 +6,4 @@ package users
 const Version = "bd8e73a022f4"
 
 //m3o:docs Authenticate=6444c0ec ChangePassword=06a816fe ChangeType=e58ccfc1 GetUser=370d8743 GetUsers=975b39b7 GetUsersByID=495809eb Login=318f3dcf Logout=24994f33 OnRevoked=d80a5dbf RegisterUser=c936a9c1 Sweep=8b49003b
-//m3o:made 3b306dc936e46e8483eb9ec484dd39a7
+//m3o:made c014cbfb6932b38e2b4b36c6d3ee1dcc

@@ -8,4 +8,4 @@ const Version = "5e51496d6c73"
 //m3o:reads test/model/third/thirdapi
 //m3o:type Sight=m3o/test/model/third/thirdapi
 //m3o:docs Fail=698679e1 Look=cb9e394c Nest=19026062 NestAll=96e3d803
-//m3o:made 799d626d111a64634c8055adc0c2096e
+//m3o:made 7adcab84e0b56823b029babd3dc9b0d3

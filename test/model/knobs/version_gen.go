@@ -6,4 +6,4 @@ package knobs
 const Version = "ae12e28a59db"
 
 //m3o:docs Beats=21d9f0e4 OnChangedLimit=fe641d88 OnChangedSmall=3ce74d93 Read=6684dfe3 Tick=bcf23a7d Turn=7d8a8d7c
-//m3o:made e1bb78294870919ea9acaa932197af6e
+//m3o:made bd2d8c8e2976d02b0fe3c1a8386a8926

@@ -6,4 +6,4 @@ package listener
 const Version = "0e3c3331b1ce"
 
 //m3o:docs Heard=6c802310 OnAsk=d1bca4f5 OnDone=69c86ecc OnOtherDone=f0f561aa OnPlain=5e850fe2 OnPut=9eab8aec
-//m3o:made 93127e11fe340cf5baf38a59b8dde10d
+//m3o:made 4d49f89662be858c1cc3d85cf8b41274

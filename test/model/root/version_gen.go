@@ -6,4 +6,4 @@ package root
 const Version = "3c9ade8f8d2e"
 
 //m3o:docs Home=56cba9c9
-//m3o:made bb871865d70d5498ff28c3931ffa1346
+//m3o:made d6b8ffb13cc0509ca2077e5c4ca52333

@@ -8,4 +8,4 @@ const Version = "15a038470616"
 //m3o:reads test/model/third/thirdapi
 //m3o:type Sight=m3o/test/model/third/thirdapi
 //m3o:docs Fail=698679e1 Look=cb9e394c Relay=472d6693
-//m3o:made 041d40c7ea002f6b38c8781577b48b9a
+//m3o:made cf8487e39c8eb91b9a4a677680d25e55

@@ -6,4 +6,4 @@ package source
 const Version = "4f95f32428b2"
 
 //m3o:docs Finish=55f5c4d4
-//m3o:made 87087aee8351e7c90b97823133b99e0b
+//m3o:made 1e40f987d49ad7d1f095c6c35bf313bc

@@ -5,4 +5,4 @@ package strict
 // Version names the state of the service when this was generated: another body of a function is another version.
 const Version = "55c5f0f6d0d7"
 
-//m3o:made 5884e3a27a8d72fd29e9f61385857487
+//m3o:made aed2a1a936b5830db9bbb132b22c01a5

@@ -6,4 +6,4 @@ package thing
 const Version = "ecbe51c57219"
 
 //m3o:docs Add=2d723216 Body=24ebf5e4 Count=977dc53d Distance=ba6eb6e8 Document=674d669f Echo=65c734e5 Elsewhere=2875e14b Ended=3547ee75 EveryPort=fd633b35 Fail=2e033dd0 FailQuietly=fa680fa3 File=43ca16dc Greeting=8b8bde5a Hang=1349c02a Made=0c5e4012 Mirror=3c552bd5 Mixed=b16edf0d Moments=73c5715d Nothing=9affb322 Numbers=84a60a8c NumbersBody=674ec6c9 NumbersPath=d8fd2b68 OnlyGet=f85569ed OnlyPut=0c1f5550 OtherPort=fe2e6b4e Page=376f8b8d PageAll=ac887413 Place=85d7311f Refuse=f0f3acbd Say=fd16413c SayBody=a3219f7b Shapes=736f503d ShapesBody=f97c45cb Status=7bb77e56 Tree=6ef80f93 Unnamed=f5d80e8a Wait=f27d7701 WaitHere=1cb3ac32 Who=6862b4a6 WhoAll=f7dd95c3 WhoAt=808b9eee WhoBut=fb4da75d
-//m3o:made 1e06cd0b8187be0addf9df88061a846e
+//m3o:made f45e903a825ed42df4596737c2081e5e

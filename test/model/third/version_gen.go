@@ -6,4 +6,4 @@ package third
 const Version = "ab91086902d7"
 
 //m3o:docs Fail=2e033dd0 Headers=fea007b1 Look=785b8c54
-//m3o:made 53a8afd87ce9aa94f32198864a16b709
+//m3o:made acc4f90efd002ba3538bc9e8bf478def

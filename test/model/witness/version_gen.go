@@ -6,4 +6,4 @@ package witness
 const Version = "4b5958357adb"
 
 //m3o:docs OnDone=69c86ecc
-//m3o:made 108dad3123a3e4df0096e28c348329fe
+//m3o:made 64ff46bdeb66f7c5eddbc90e55961553
